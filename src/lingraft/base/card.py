@@ -1,0 +1,100 @@
+"""The card of a base, ``lingraft.json``: its prompt format, its languages and what it calls them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import cached_file
+
+from lingraft.atoms import BaseError
+from lingraft.base.families import Family
+from lingraft.base.format import ANSWER, SOURCE, TARGET, Format
+from lingraft.base.prompt import ChatFormat, PromptFormat
+from lingraft.base.seq2seq import Seq2SeqFormat
+
+CARD = "lingraft.json"
+_PROMPT = {"source": SOURCE, "target": TARGET, "answer": ANSWER}
+
+
+def read_card(where: str, revision: str | None) -> dict[str, Any]:
+    """Return what ``lingraft.json`` of a folder or hub id says, or an empty card where there is none.
+
+    Raises:
+        BaseError: the file is no JSON or a value in it is of the wrong type.
+    """
+    file = cached_file(
+        where,
+        CARD,
+        revision=revision,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if file is None:
+        return {}
+    problem = None
+    try:
+        card = json.loads(Path(file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        problem = str(error)
+    else:
+        problem = _card_problem(card)
+    if problem:
+        raise BaseError(f"`{CARD}` of {where} must be a base card, but is none: {problem}. Correct the file.")
+    return dict(card)
+
+
+def _card_problem(card: Any) -> str | None:
+    if not isinstance(card, dict):
+        return "it is no JSON object"
+    if not isinstance(card.get("format", {}), dict):
+        return "`format` is no object"
+    languages, names = card.get("languages", []), card.get("names", {})
+    if not isinstance(languages, list) or not all(isinstance(code, str) for code in languages):
+        return "`languages` is no list of codes"
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        return "`names` is no object of code to name"
+    return None
+
+
+def make_format(
+    spec: Mapping[str, Any] | None,
+    tokenizer: Any,
+    config: Any,
+    family: Family,
+    names: Mapping[str, str] | None = None,
+) -> Format:
+    """Return the format that a spec describes, or the family's default without one.
+
+    Args:
+        spec: ``{"kind": "prompt", "source", "target", "answer"}``, ``{"kind": "chat", "instruction"}`` or
+            ``{"kind": "seq2seq"}``; the kind may be left out of a prompt.
+        tokenizer: the base's tokenizer.
+        config: the model's config, for the decoder's start token.
+        family: decides which kinds are possible.
+        names: the base's own English language names; a spec's names come first.
+
+    Raises:
+        BaseError: the spec has an unknown kind or key.
+    """
+    values = dict(spec or {})
+    kinds = {"decoder": ("prompt", "chat"), "seq2seq": ("seq2seq",)}[family.kind]
+    kind = values.pop("kind", kinds[0])
+    keys = {"prompt": {"source", "target", "answer", "names"}, "chat": {"instruction", "template", "names"}}
+    unknown = sorted(set(values) - keys.get(kind, {"decoder_start"}))
+    if kind not in kinds or unknown:
+        raise BaseError(
+            f"the format of a base of the family {family.name} must be of the kind {' or '.join(kinds)} with the keys "
+            f"{', '.join(sorted(keys.get(kinds[0], set()))) or '(none)'}, but is {dict(spec or {})!r} instead. "
+            f"Correct `format` in the base's {CARD}."
+        )
+    own = {**(names or {}), **values.get("names", {})}
+    if kind == "prompt":
+        parts = [values.get(key, default) for key, default in _PROMPT.items()]
+        return PromptFormat(tokenizer, *parts, names=own)
+    if kind == "chat":
+        return ChatFormat(tokenizer, *[values[key] for key in ("instruction",) if key in values], names=own)
+    return Seq2SeqFormat(tokenizer, config.decoder_start_token_id)

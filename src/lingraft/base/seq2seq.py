@@ -1,0 +1,128 @@
+"""The format of encoder–decoders that name languages by tokens: NLLB and M2M-100."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from lingraft.atoms import Direction, LanguageError
+from lingraft.base.format import Encoded, clean, end_id, pad_id, spec_hash, token_ids, until
+
+_FLORES = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
+
+M2M_CODES: dict[str, str] = {
+    code: flores
+    for code, flores in (
+        pair.split("=")
+        for pair in """
+    af=afr_Latn am=amh_Ethi ar=arb_Arab ast=ast_Latn az=azj_Latn ba=bak_Cyrl be=bel_Cyrl bg=bul_Cyrl bn=ben_Beng
+    br=bre_Latn bs=bos_Latn ca=cat_Latn ceb=ceb_Latn cs=ces_Latn cy=cym_Latn da=dan_Latn de=deu_Latn el=ell_Grek
+    en=eng_Latn es=spa_Latn et=est_Latn fa=pes_Arab ff=fuv_Latn fi=fin_Latn fr=fra_Latn fy=fry_Latn ga=gle_Latn
+    gd=gla_Latn gl=glg_Latn gu=guj_Gujr ha=hau_Latn he=heb_Hebr hi=hin_Deva hr=hrv_Latn ht=hat_Latn hu=hun_Latn
+    hy=hye_Armn id=ind_Latn ig=ibo_Latn ilo=ilo_Latn is=isl_Latn it=ita_Latn ja=jpn_Jpan jv=jav_Latn ka=kat_Geor
+    kk=kaz_Cyrl km=khm_Khmr kn=kan_Knda ko=kor_Hang lb=ltz_Latn lg=lug_Latn ln=lin_Latn lo=lao_Laoo lt=lit_Latn
+    lv=lvs_Latn mg=plt_Latn mk=mkd_Cyrl ml=mal_Mlym mn=khk_Cyrl mr=mar_Deva ms=zsm_Latn my=mya_Mymr ne=npi_Deva
+    nl=nld_Latn no=nob_Latn ns=nso_Latn oc=oci_Latn or=ory_Orya pa=pan_Guru pl=pol_Latn ps=pbt_Arab pt=por_Latn
+    ro=ron_Latn ru=rus_Cyrl sd=snd_Arab si=sin_Sinh sk=slk_Latn sl=slv_Latn so=som_Latn sq=als_Latn sr=srp_Cyrl
+    ss=ssw_Latn su=sun_Latn sv=swe_Latn sw=swh_Latn ta=tam_Taml th=tha_Thai tl=tgl_Latn tn=tsn_Latn tr=tur_Latn
+    uk=ukr_Cyrl ur=urd_Arab uz=uzn_Latn vi=vie_Latn wo=wol_Latn xh=xho_Latn yi=ydd_Hebr yo=yor_Latn zh=zho_Hans
+    zu=zul_Latn
+    """.split()
+    )
+}
+"""M2M-100's code, as in its token ``__de__`` → the FLORES code."""
+
+
+def language_tokens(tokenizer: Any) -> dict[str, int]:
+    """Return FLORES code → id of the language token, for every language that the tokenizer has one of."""
+    found = {token: index for token, index in tokenizer.get_added_vocab().items() if _FLORES.fullmatch(token)}
+    unknown = tokenizer.unk_token_id
+    for code, flores in M2M_CODES.items():
+        # M2M-100's tokenizer knows these without listing them in its vocabulary.
+        index = tokenizer.convert_tokens_to_ids(f"__{code}__")
+        if index is not None and index != unknown:
+            found.setdefault(flores, index)
+    return dict(sorted(found.items()))
+
+
+class Seq2SeqFormat:
+    """Language tokens at the start of both sides.
+
+    The encoder reads language + text + EOS; the decoder starts with its start token + target language and
+    answers with text + EOS. The ids are put together here, since the place where a tokenizer puts the
+    language by default differs between versions of the same checkpoint.
+    """
+
+    def __init__(self, tokenizer: Any, decoder_start: int) -> None:
+        """Find the language tokens.
+
+        Args:
+            tokenizer: the base's tokenizer.
+            decoder_start: id of the token with which the decoder starts (``config.decoder_start_token_id``).
+        """
+        self._tokenizer = tokenizer
+        self._decoder_start = int(decoder_start)
+        self._tokens = language_tokens(tokenizer)
+        self._special = {*self._tokens.values(), *tokenizer.all_special_ids}
+        self.languages = tuple(self._tokens)
+        self.end = end_id(tokenizer)
+        self.pad = pad_id(tokenizer)
+        self.hash = spec_hash(self.spec())
+
+    def spec(self) -> dict[str, Any]:
+        """Return the kind and the decoder's start token; the language tokens are the tokenizer's."""
+        return {"kind": "seq2seq", "decoder_start": self._decoder_start}
+
+    def encode(self, direction: Direction, texts: Sequence[str], answers: Sequence[str] | None = None) -> list[Encoded]:
+        """Return encoder ids, decoder prefix and answer of each text.
+
+        Args:
+            direction: the two language codes.
+            texts: sentences in the source language; line breaks in them become spaces.
+            answers: their translations, as many as there are texts.
+
+        Raises:
+            LanguageError: the tokenizer has no token for one of the languages.
+        """
+        source, target = self._token(direction.source), self._token(direction.target)
+        given: list[tuple[int, ...]] = [()] * len(texts)
+        if answers is not None:
+            given = [(*row, self.end) for row in token_ids(self._tokenizer, [clean(answer) for answer in answers])]
+        read = token_ids(self._tokenizer, [clean(text) for text in texts])
+        return [
+            Encoded((source, *row, self.end), (self._decoder_start, target), answer)
+            for row, answer in zip(read, given, strict=True)
+        ]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of generated ids, without language and special tokens.
+
+        A decoder's output may begin with its start token, which is EOS in these families, so the text ends
+        at the first EOS *after* the prefix.
+        """
+        row = list(ids)
+        while row and row[0] in self._special:
+            row.pop(0)
+        kept = [index for index in until(row, self.end) if index not in self._special]
+        text = self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return clean(text)
+
+    def knows(self, language: str) -> bool:
+        """Say whether the tokenizer has a token for this language."""
+        return language in self._tokens
+
+    def __repr__(self) -> str:
+        return f"Seq2SeqFormat({len(self._tokens)} language tokens)"
+
+    def _token(self, language: str) -> int:
+        if language in self._tokens:
+            return self._tokens[language]
+        near = [code for code in self.languages if code[:3] == language[:3]]
+        near += [code for code in difflib.get_close_matches(language, self.languages, 8, 0.5) if code not in near]
+        raise LanguageError(
+            f"`{language}` must be a language with a token in this base, but has none. "
+            f"Near ones are: {', '.join(near[:5]) or 'none'}. An encoder–decoder without a token for a language "
+            "can't have it added yet; take one of its own languages or a decoder-only base."
+        )

@@ -1,0 +1,190 @@
+"""Translate texts with the routes of their directions, many directions in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+
+import torch
+
+from lingraft.atoms import ConfigError, Direction
+from lingraft.base import Base, Encoded
+from lingraft.delta import Route, Routing
+from lingraft.direction.compose import Composition
+from lingraft.direction.sentences import join, split
+
+RoutesOf = Callable[[Direction], Route]
+
+
+class Translator:
+    """Translates on a base with attached routes. Made by ``attach``."""
+
+    def __init__(self, base: Base, routing: Routing, routes: RoutesOf, direction: Direction | None) -> None:
+        """Bind the parts; ``direction`` is the one used where a call names none."""
+        self.base = base
+        self.direction = direction
+        self._routing = routing
+        self._routes = routes
+
+    def translate(
+        self,
+        texts: Sequence[str],
+        direction: Direction | Sequence[Direction] | None = None,
+        *,
+        beam: int = 1,
+        batch_size: int = 64,
+        max_tokens: int = 256,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[str]:
+        """Translate ``texts``; long ones are split into sentences and put together again.
+
+        Args:
+            texts: The source texts; line breaks and blank lines are kept.
+            direction: One direction for all, or one for each text.
+            beam: Width of the beam; 1 is greedy.
+            batch_size: Sentences per batch; a batch may mix directions.
+            max_tokens: The longest translation of one sentence, in tokens.
+            progress: Called with the number of texts that became ready.
+
+        Returns:
+            One translation for each text, in order.
+
+        Raises:
+            ConfigError: If no direction is given, their number differs, or a number is below 1.
+        """
+        directions = self._directions(texts, direction)
+        for name, value in (("beam", beam), ("batch_size", batch_size), ("max_tokens", max_tokens)):
+            if value < 1:
+                raise ConfigError(f"`{name}` must be at least 1, but is {value} instead.")
+        pieces = [split(text, where.source) for text, where in zip(texts, directions, strict=True)]
+        jobs = [
+            (where, sentence, index, position)
+            for index, (where, parts) in enumerate(zip(directions, pieces, strict=True))
+            for position, sentence in parts.sentences()
+        ]
+        # Rows of one direction and of like length stand together: few groups, little padding.
+        jobs.sort(key=lambda job: (job[0], len(job[1])))
+        done: list[dict[int, str]] = [{} for _ in texts]
+        left = [len(list(parts.sentences())) for parts in pieces]
+        if progress is not None and (blank := left.count(0)):
+            progress(blank)
+        for start in range(0, len(jobs), batch_size):
+            batch = jobs[start : start + batch_size]
+            answers = self._sentences([job[1] for job in batch], [job[0] for job in batch], beam, max_tokens)
+            for (_, _, index, position), answer in zip(batch, answers, strict=True):
+                done[index][position] = answer
+                left[index] -= 1
+                if progress is not None and left[index] == 0:
+                    progress(1)
+        return [join(parts, answers) for parts, answers in zip(pieces, done, strict=True)]
+
+    def _directions(
+        self, texts: Sequence[str], direction: Direction | Sequence[Direction] | None
+    ) -> Sequence[Direction]:
+        direction = self.direction if direction is None else direction
+        if direction is None:
+            raise ConfigError("`direction` must be given, since this translator has several.")
+        if isinstance(direction, Direction):
+            return [direction] * len(texts)
+        if len(direction) != len(texts):
+            raise ConfigError(f"`direction` must name one for each of {len(texts)} texts, but names {len(direction)}.")
+        return direction
+
+    def _sentences(
+        self, sentences: Sequence[str], directions: Sequence[Direction], beam: int, max_tokens: int
+    ) -> list[str]:
+        rows: list[Encoded] = []
+        routes: list[tuple[Route, int]] = []
+        position = 0
+        for where, group in groupby(directions):
+            count = len(list(group))
+            rows += self.base.format.encode(where, sentences[position : position + count])
+            routes.append((self._routes(where), count))
+            position += count
+        return generate(self.base, self._routing, rows, routes, beam, max_tokens)
+
+
+@torch.no_grad()
+def generate(
+    base: Base,
+    routing: Routing,
+    rows: Sequence[Encoded],
+    routes: Sequence[tuple[Route, int]],
+    beam: int = 1,
+    max_tokens: int = 256,
+) -> list[str]:
+    """Generate the answers of encoded rows, each with its own route.
+
+    Args:
+        base: The base model.
+        routing: The attached hooks.
+        rows: The encoded prompts.
+        routes: The route of each group of consecutive rows and the number of its rows.
+        beam: Width of the beam.
+        max_tokens: The most new tokens of a row.
+
+    Returns:
+        The decoded answers.
+    """
+    pad = base.format.pad
+    decoder_only = base.family.kind == "decoder"
+    prompts = [row.source + row.target if decoder_only else row.source for row in rows]
+    length = max(map(len, prompts))
+    ids = torch.full((len(rows), length), pad)
+    mask = torch.zeros(len(rows), length, dtype=torch.long)
+    span = torch.zeros(len(rows), length, dtype=torch.bool)
+    for i, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+        # A decoder goes on from the right end, so it is padded on the left.
+        start = length - len(prompt) if decoder_only else 0
+        ids[i, start : start + len(prompt)] = torch.tensor(prompt)
+        mask[i, start : start + len(prompt)] = 1
+        span[i, start : start + len(row.source)] = True
+    device = base.device
+    routing.set(routes, span.to(device) if decoder_only else None)
+    # A translation is rarely more than twice as long as its source; the bound stops runaway rows.
+    budget = min(max_tokens, 2 * max(len(row.source) for row in rows) + 24)
+    extra = {} if decoder_only else {"decoder_input_ids": torch.tensor([row.target for row in rows], device=device)}
+    out = base.model.generate(
+        input_ids=ids.to(device),
+        attention_mask=mask.to(device),
+        max_new_tokens=budget,
+        num_beams=beam,
+        do_sample=False,
+        pad_token_id=pad,
+        **extra,
+    )
+    skip = length if decoder_only else len(rows[0].target)
+    return [base.format.decode(answer.tolist()) for answer in out[:, skip:]]
+
+
+@contextmanager
+def attach(
+    base: Base,
+    what: Composition | Route | Mapping[Direction, Route] | RoutesOf | None = None,
+    *,
+    kernel: str | None = None,
+) -> Iterator[Translator]:
+    """Attach routes to a base for the length of a ``with`` block.
+
+    Args:
+        base: The base model; it is not written to.
+        what: One composed direction, a route for all rows, a table or a function from direction to
+            route, or None for the base alone.
+        kernel: Overrides the choice of the kernel by shape.
+
+    Yields:
+        A translator over those routes.
+    """
+    direction = what.direction if isinstance(what, Composition) else None
+    if isinstance(what, Composition):
+        only = what.route()
+        routes: RoutesOf = lambda _: only  # noqa: E731
+    elif isinstance(what, Mapping):
+        routes = what.__getitem__
+    elif callable(what):
+        routes = what
+    else:
+        routes = lambda _: what or ()  # noqa: E731
+    with Routing(base, kernel) as routing:
+        yield Translator(base, routing, routes, direction)

@@ -1,0 +1,136 @@
+"""The modular regime: every adapter is trained by itself, from text paired with English alone.
+
+Cao, Oda, Liu, Aizawa, Watanabe: Completely Modular Fine-tuning for Dynamic Language Adaptation
+(Findings of EACL 2026). The *scoped* variant, where the input adapter acts on the source span and the
+output adapter on the target span, in training as in use, is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from lingraft.atoms import ENGLISH, AdapterName, ConfigError, DataError, Direction, Role, Scope, Site
+from lingraft.atoms.config import Settings
+from lingraft.base import Base, Encoded
+from lingraft.corpus import Pairs
+
+
+class Modular(Settings):
+    """Settings of the modular regime. Numbers of rows and steps are per adapter."""
+
+    rank: int = Field(16, ge=1, le=512)
+    """Rank components of each update."""
+    alpha: float | None = Field(None, gt=0)
+    """Scale of an update is alpha / rank; None: alpha = rank."""
+    scope: Literal["span", "everywhere"] = "span"
+    """Where adapters act: on their own span (source or target), or everywhere as in the paper."""
+    sites: tuple[str, ...] | None = None
+    """Names of the linear maps that carry updates, e.g. q, k, v, o; None: all of them."""
+    epochs: int = Field(6, ge=1)
+    """Passes over the training rows."""
+    rows: int = Field(64, ge=1)
+    """Training rows of a step."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Highest learning rate of AdamW."""
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps in which the rate rises from 0; after that it falls linearly to a tenth."""
+    clip: float = Field(1.0, gt=0)
+    """Highest norm of an adapter's gradient."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of the probability that is spread over the vocabulary."""
+    patience: int = Field(2, ge=1)
+    """Epochs without a better dev loss after which an adapter stops."""
+    tokens: int = Field(6000, ge=64)
+    """Padded tokens that pass the base at once; more rows are accumulated, with the same result."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Arithmetic of the base in training; adapters and optimiser are fp32 always."""
+    checkpoint: int = Field(200, ge=1)
+    """Steps between checkpoints."""
+    seed: int = 1
+    """Seed of everything random."""
+
+    def tasks(self, base: Base, corpus: Sequence[Pairs], dev: Sequence[Pairs]) -> list[Task]:
+        """Return the two tasks of each language of the corpus, input adapter first.
+
+        Raises:
+            DataError: If a text is not paired with English, or a language has no dev text.
+            ConfigError: If ``sites`` names what the base does not have.
+        """
+        held_out = {_foreign(pairs): pairs for pairs in dev}
+        tasks = []
+        for pairs in corpus:
+            language = _foreign(pairs)
+            if language not in held_out:
+                raise DataError(f"`dev` must hold text for {language}, but holds {', '.join(held_out) or 'none'}.")
+            for role in Role:
+                tasks.append(
+                    Task(
+                        AdapterName(language, role),
+                        self._scope(role),
+                        self._sites(base, role),
+                        encode(base, pairs, role),
+                        encode(base, held_out[language], role),
+                    )
+                )
+        return tasks
+
+    def _scope(self, role: Role) -> Scope:
+        if self.scope == "everywhere":
+            return Scope.EVERYWHERE
+        return Scope.SOURCE if role is Role.SOURCE else Scope.TARGET
+
+    def _sites(self, base: Base, role: Role) -> tuple[Site, ...]:
+        """Return the sites that carry updates of ``role``.
+
+        In an encoder–decoder the encoder is the source span, so a scoped adapter has sites in one stack.
+        """
+        names = sorted({site.name for site in base.sites})
+        if strange := sorted(set(self.sites or ()) - set(names)):
+            raise ConfigError(f"`fit.sites` must be among {', '.join(names)}, but names {', '.join(strange)} instead.")
+        sites = [site for site in base.sites if self.sites is None or site.name in self.sites]
+        if self.scope == "span" and base.family.kind == "seq2seq":
+            stack = "encoder" if role is Role.SOURCE else "decoder"
+            sites = [site for site in sites if site.stack == stack]
+        for site in sites:
+            if self.rank > min(base.shape(site)):
+                raise ConfigError(
+                    f"`fit.rank` must be at most {min(base.shape(site))}, the smaller side of {site}, "
+                    f"but is {self.rank} instead."
+                )
+        return tuple(sites)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one adapter learns from: its name, where it sits and acts, and its rows."""
+
+    name: AdapterName
+    scope: Scope
+    sites: tuple[Site, ...]
+    rows: list[Encoded]
+    dev: list[Encoded]
+
+
+def _foreign(pairs: Pairs) -> str:
+    """Return the language that is paired with English."""
+    if ENGLISH not in (pairs.a, pairs.b) or pairs.a == pairs.b:
+        raise DataError(f"`corpus` must pair each language with {ENGLISH}, but pairs {pairs.a} with {pairs.b} instead.")
+    return pairs.b if pairs.a == ENGLISH else pairs.a
+
+
+def encode(base: Base, pairs: Pairs, role: Role) -> list[Encoded]:
+    """Return the rows of X→English (SOURCE) or English→X (TARGET) that fit the base's window."""
+    language = _foreign(pairs)
+    foreign, english = (pairs.left, pairs.right) if pairs.a == language else (pairs.right, pairs.left)
+    if role is Role.SOURCE:
+        rows = base.format.encode(Direction(language, ENGLISH), foreign, english)
+    else:
+        rows = base.format.encode(Direction(ENGLISH, language), english, foreign)
+    kept = [row for row in rows if len(row.source) + len(row.target) + len(row.answer) <= base.context]
+    if not kept:
+        raise DataError(f"{pairs.origin} must hold rows of at most {base.context} tokens, but holds none.")
+    return kept

@@ -1,0 +1,19 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real text beside the project (LINGRAFT_DATA overrides), or skip the test."""
+    folder = Path(os.environ.get("LINGRAFT_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"the real text is not there ({folder}); set LINGRAFT_DATA to its folder")
+    return folder

@@ -1,0 +1,159 @@
+"""Laws 2, 6, 7 and 12: training on a frozen base, each adapter as if alone, resumed bit for bit."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from lingraft.atoms import AdapterName, Direction, Role, TrainingError
+from lingraft.base import fingerprint
+from lingraft.corpus import Pairs
+from lingraft.delta import Routing
+from lingraft.direction import Recipe, attach, route
+from lingraft.fit import Modular, Silent, fit
+from lingraft.fit.learner import Learner
+from lingraft.fit.loop import train_step
+
+WORDS = {"house": "domo", "dog": "hundo", "water": "akvo", "red": "ruga", "big": "granda", "sees": "vidas"}
+REGIME = Modular(rank=4, epochs=2, rows=8, precision="fp32", tokens=400, learning_rate=5e-3, checkpoint=3)
+
+
+def pairs(language: str, count: int, seed: int) -> Pairs:
+    """Word-for-word sentences; each language spells the words in its own way."""
+    rng = random.Random(f"{language}{seed}")
+    english = [" ".join(rng.choices(list(WORDS), k=rng.randint(1, 4))) for _ in range(count)]
+    foreign = [" ".join(WORDS[w] + language[0] for w in line.split()) for line in english]
+    a, b = sorted((language, "eng_Latn"))
+    left, right = (foreign, english) if a == language else (english, foreign)
+    return Pairs(a, b, tuple(left), tuple(right), "made up")
+
+
+def corpus(*languages: str, count: int = 40) -> tuple[list[Pairs], list[Pairs]]:
+    return [pairs(x, count, 0) for x in languages], [pairs(x, 8, 1) for x in languages]
+
+
+def weights(run, language: str, role: Role) -> dict[str, torch.Tensor]:
+    updates = run.bank[AdapterName(language, role)].updates
+    return {f"{site}/{part}": getattr(update, part) for site, update in updates.items() for part in "AB"}
+
+
+@pytest.mark.parametrize("family", ["llama", "m2m_100"])
+@pytest.mark.parametrize("scope", ["span", "everywhere"])
+def test_law_7_adapters_trained_in_one_run_are_those_trained_alone(family, scope):
+    base = tiny.load(family)
+    before = fingerprint(base.model, exact=True)
+    regime = REGIME.model_copy(update={"scope": scope})
+    train, dev = corpus("deu_Latn", "fra_Latn")
+    train[1] = pairs("fra_Latn", 25, 0)  # another length: the epochs end at other steps
+    together = fit(base, train, regime, dev=dev)
+    for i, language in enumerate(("deu_Latn", "fra_Latn")):
+        alone = fit(base, [train[i]], regime, dev=[dev[i]])
+        for role in Role:
+            ours, theirs = weights(together, language, role), weights(alone, language, role)
+            assert ours.keys() == theirs.keys()
+            for key, value in ours.items():
+                torch.testing.assert_close(value, theirs[key], rtol=2e-3, atol=2e-5)
+    assert fingerprint(base.model, exact=True) == before
+
+
+def test_law_7_a_step_moves_no_adapter_that_has_no_row_in_it():
+    base = tiny.load("llama")
+    train, dev = corpus("deu_Latn", "fra_Latn")
+    learners = [Learner(base, task, REGIME) for task in REGIME.tasks(base, train, dev)]
+    with Routing(base) as routing:
+        for _ in range(2):
+            train_step(base, routing, learners, Silent())
+        frozen = [p.detach().clone() for learner in learners[1:] for p in learner.parameters]
+        mine = [p.detach().clone() for p in learners[0].parameters]
+        for _ in range(2):
+            train_step(base, routing, learners[:1], Silent())
+    assert all(map(torch.equal, frozen, [p for learner in learners[1:] for p in learner.parameters]))
+    assert not any(map(torch.equal, mine, learners[0].parameters))
+
+
+@pytest.mark.parametrize("family", ["llama", "m2m_100"])
+@pytest.mark.parametrize("scope", ["span", "everywhere"])
+def test_law_6_what_is_trained_is_exactly_the_bank(family, scope):
+    base = tiny.load(family)
+    regime = REGIME.model_copy(update={"scope": scope, "sites": ("q", "v")})
+    train, dev = corpus("deu_Latn")
+    learners = [Learner(base, task, regime) for task in regime.tasks(base, train, dev)]
+    keys = {(str(learner.task.name), site) for learner in learners for site in learner.updates}
+    stacks = {"llama": {"decoder"}, "m2m_100": {"encoder", "decoder"}}[family]
+    expected = {
+        (f"deu_Latn.{role.value}", site)
+        for role in Role
+        for site in base.sites
+        if site.name in ("q", "v")
+        and (scope == "everywhere" or len(stacks) == 1 or site.stack == {"source": "encoder", "target": "decoder"}[role])
+    }
+    assert keys == expected
+    trainable = [p for learner in learners for p in learner.parameters]
+    assert all(p.requires_grad for p in trainable)
+    assert len({id(p) for p in trainable}) == 2 * len(expected)
+    assert not any(p.requires_grad for p in base.model.parameters())
+
+
+def test_it_learns_a_toy_language_and_translates_it():
+    base = tiny.load("llama")
+    train, dev = corpus("epo_Latn", count=150)
+    regime = REGIME.model_copy(update={"epochs": 14, "rank": 8, "learning_rate": 2e-2})
+    run = fit(base, train, regime, dev=dev)
+    for trained in run.trained.values():
+        assert trained.dev_loss < 1.0
+    english, foreign = dev[0].left, dev[0].right
+    with attach(base, lambda where: route(run.bank, Recipe(), where)) as translator:
+        answers = translator.translate(list(english), Direction("eng_Latn", "epo_Latn"), max_tokens=40)
+    right = sum(a == b for a, b in zip(answers, foreign, strict=True))
+    assert right >= len(english) / 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_run():
+    base = tiny.load("llama")
+    train, dev = corpus("deu_Latn")
+    with pytest.raises(TrainingError, match=r"deu_Latn\.source.*step"):
+        fit(base, train, REGIME.model_copy(update={"learning_rate": 1e38, "warmup": 0.0, "epochs": 20}), dev=dev)
+
+
+RESUME = """
+import sys, os, signal
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import tiny, torch
+torch.set_num_threads(1)
+from safetensors.torch import save_file
+from laws.test_fit import corpus, weights, REGIME
+from lingraft.fit import Silent, fit
+from lingraft.atoms import Role
+class Killer(Silent):
+    left = int(sys.argv[1])
+    def step(self, learner, loss):
+        Killer.left -= 1
+        if Killer.left == 0:
+            os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+train, dev = corpus("deu_Latn", "fra_Latn")
+run = fit(tiny.load("llama"), train, REGIME.model_copy(update={{"precision": "bf16"}}), dev=dev, work=Path(sys.argv[2]), reporter=Killer())
+save_file({{f"{{x}}{{r}}{{k}}": v.contiguous() for x in ("deu_Latn", "fra_Latn") for r in Role for k, v in weights(run, x, r).items()}}, sys.argv[2] + "/result")
+"""
+
+
+@pytest.mark.parametrize(("after", "name"), [(9, "SIGKILL"), (22, "SIGTERM")])
+def test_law_12_a_killed_run_goes_on_bit_for_bit(tmp_path, after, name):
+    script = RESUME.format(tests=str(Path(__file__).parents[1]))
+
+    def go(folder: str, kill: int) -> int:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        command = [sys.executable, "-c", script, str(kill), str(tmp_path / folder), name]
+        return subprocess.run(command, capture_output=True).returncode
+
+    assert go("whole", 0) == 0
+    assert go("killed", after) != 0
+    assert not (tmp_path / "killed" / "result").exists()
+    assert go("killed", 0) == 0
+    assert (tmp_path / "killed" / "result").read_bytes() == (tmp_path / "whole" / "result").read_bytes()
