@@ -129,7 +129,7 @@ def test_scoped_adapters_act_on_their_span_alone():
     assert not torch.allclose(source_only[:, :first_of_target], plain[:, :first_of_target])
 
 
-@pytest.mark.parametrize("kernel", ["segments", "gathered"])
+@pytest.mark.parametrize("kernel", ["segments", "grouped"])
 @pytest.mark.parametrize("scoped", [False, True])
 @pytest.mark.parametrize("beam", [1, 3])
 def test_law_10_a_mixed_batch_is_the_loop_over_its_directions(base, kernel, scoped, beam):

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lingraft.atoms import DataError
+from lingraft.corpus.ngrams import ORDERS, ngrams, words
 
-ORDERS = 4  # n-grams of 1 … ORDERS characters
 SIZE = 3000  # n-grams kept per language
 MAX_LINES = 20_000  # lines read for a profile; more change nothing that can be measured
 MAX_BYTES = 1_000_000  # of the JSON of one profile; 3,000 n-grams need about 50,000
@@ -31,34 +30,6 @@ NO_LANGUAGE = "zxx"  # BCP-47: no linguistic content, e.g. "10:30"
 
 _FIELDS = frozenset({"format", "language", "lines", "totals", "counts"})
 _CODE = re.compile(r"[a-z]{2,8}(_[A-Za-z0-9]{2,8}){0,3}")
-
-
-class _Letters(dict[int, str]):
-    """A table for `str.translate` that keeps letters, marks and apostrophes, and fills itself."""
-
-    def __missing__(self, point: int) -> str:
-        char = chr(point)
-        kept = char if unicodedata.category(char)[0] in "LM" else "'" if char in "'’ʼ" else " "
-        self[point] = kept
-        return kept
-
-
-_LETTERS = _Letters()
-
-
-def words(text: str) -> list[str]:
-    """Return the words of `text` in lower case, without digits and punctuation."""
-    plain = unicodedata.normalize("NFC", text).lower().translate(_LETTERS)
-    return [word for word in (piece.strip("'") for piece in plain.split()) if word]
-
-
-def ngrams(word: str) -> Iterator[str]:
-    """Yield the n-grams of 1 … `ORDERS` characters of `word` with one space on each side."""
-    padded = f" {word} "
-    yield from word
-    for order in range(2, ORDERS + 1):
-        for start in range(len(padded) - order + 1):
-            yield padded[start : start + order]
 
 
 @dataclass(frozen=True)

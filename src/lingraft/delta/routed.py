@@ -112,7 +112,7 @@ class Routing(AbstractContextManager["Routing"]):
             chosen = mixes.full if span is not None or not self._decoder_only else mixes.target
             if all(mix is None for mix in chosen):
                 return None
-            kernel = self._kernel or kernels.choose(len(chosen), x.shape[0])
+            kernel = self._kernel or kernels.choose(bounds)
             return output + kernel(x, chosen, bounds, span).to(output.dtype)
 
         return add

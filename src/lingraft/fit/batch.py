@@ -39,25 +39,34 @@ def _length(row: Encoded) -> int:
     return len(row.source) + len(row.target) + len(row.answer) - 1
 
 
-def pack(rows: Sequence[tuple[int, Encoded]], tokens: int) -> Iterator[list[tuple[int, Encoded]]]:
-    """Yield batches of like length, at most ``tokens`` padded tokens each, each sorted by learner.
+def pack(rows: Sequence[Sequence[Encoded]], tokens: int) -> Iterator[list[tuple[int, Encoded]]]:
+    """Yield batches of like length, at most ``tokens`` padded tokens each where rows allow it.
+
+    Every learner's rows are sorted by length and cut into the same number of shares, so that a batch
+    holds about as many rows of each learner: the groups are even, and the kernels need no padding.
 
     Args:
-        rows: Pairs of a learner's index and a row.
-        tokens: The budget of a batch; one row longer than that makes a batch of its own.
+        rows: The rows of each learner.
+        tokens: The budget of a batch.
 
     Yields:
-        Lists of such pairs; together they are the input, each pair once.
+        Pairs of a learner's index and a row, sorted by learner; together each row once.
     """
-    ordered = sorted(rows, key=lambda pair: _length(pair[1]))
+    ordered = [sorted(mine, key=_length) for mine in rows]
+    shares = max(map(len, ordered))
     batch: list[tuple[int, Encoded]] = []
-    for pair in ordered:
-        if batch and _length(pair[1]) * (len(batch) + 1) > tokens:
-            yield sorted(batch, key=lambda p: p[0])
+    for n in range(shares):
+        share = [
+            (i, row)
+            for i, mine in enumerate(ordered)
+            for row in mine[n * len(mine) // shares : (n + 1) * len(mine) // shares]
+        ]
+        longest = max(_length(row) for _, row in batch + share)
+        if batch and longest * (len(batch) + len(share)) > tokens:
+            yield sorted(batch, key=lambda pair: pair[0])
             batch = []
-        batch.append(pair)
-    if batch:
-        yield sorted(batch, key=lambda p: p[0])
+        batch += share
+    yield sorted(batch, key=lambda pair: pair[0])
 
 
 def collate(base: Base, rows: Sequence[tuple[int, Encoded]]) -> Batch:

@@ -37,6 +37,7 @@ class Learner:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=regime.learning_rate, betas=(0.9, 0.98), weight_decay=0)
         self.step = 0
         self.bad_epochs = 0
+        self.last_loss = math.inf
         self.best_loss = math.inf
         self.best_epoch = 0
         self.stopped = False
@@ -91,6 +92,7 @@ class Learner:
 
     def judge(self, dev_loss: float) -> None:
         """Keep the weights if the dev loss is the best so far; stop after ``patience`` worse epochs."""
+        self.last_loss = dev_loss
         if dev_loss < self.best_loss:
             self.best_loss, self.bad_epochs = dev_loss, 0
             self.best_epoch = self.step // self.steps_per_epoch

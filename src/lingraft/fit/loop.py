@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from lingraft.atoms import AdapterName, TrainingError
-from lingraft.base import Base, Encoded
+from lingraft.base import Base
 from lingraft.corpus import Pairs
 from lingraft.delta import Adapter, Bank, Routing
 from lingraft.fit.batch import collate, losses, pack
 from lingraft.fit.checkpoint import Checkpoints, run_id
 from lingraft.fit.learner import Learner
+from lingraft.fit.memory import keep_freed_memory
 from lingraft.fit.modular import Modular
 from lingraft.fit.report import Reporter, Silent
 
@@ -76,6 +77,8 @@ def fit(
         TrainingError: If a loss is not finite, a checkpoint can't be written, or the run was asked to stop.
     """
     reporter = reporter or Silent()
+    if base.device.type == "cpu":
+        keep_freed_memory()
     tasks = regime.tasks(base, corpus, dev)
     learners = [Learner(base, task, regime) for task in tasks]
     checkpoints = None if work is None else Checkpoints(work / run_id(base, regime, tasks))
@@ -117,10 +120,8 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
         TrainingError: If a loss is not finite.
     """
     regime = active[0].regime
-    rows = [(i, row) for i, learner in enumerate(active) for row in learner.rows()]
-    tokens = [0] * len(active)
-    for i, row in rows:
-        tokens[i] += len(row.answer)
+    rows = [learner.rows() for learner in active]
+    tokens = [sum(len(row.answer) for row in mine) for mine in rows]
     sums = [0.0] * len(active)
     for members in pack(rows, regime.tokens):
         batch = collate(base, members)
@@ -144,9 +145,8 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
 @torch.no_grad()
 def dev_loss(base: Base, routing: Routing, learner: Learner) -> float:
     """Return the mean cross-entropy per target token over the learner's dev rows, in nats."""
-    rows: list[tuple[int, Encoded]] = [(0, row) for row in learner.task.dev]
     total, tokens = 0.0, 0
-    for members in pack(rows, learner.regime.tokens):
+    for members in pack([learner.task.dev], learner.regime.tokens):
         batch = collate(base, members)
         routing.set([(learner.route, len(members))], batch.span)
         with _autocast(base, learner.regime):

@@ -71,7 +71,7 @@ class Modular(Settings):
                     Task(
                         AdapterName(language, role),
                         self._scope(role),
-                        self._sites(base, role),
+                        self.sites_of(base, role),
                         encode(base, pairs, role),
                         encode(base, held_out[language], role),
                     )
@@ -83,10 +83,12 @@ class Modular(Settings):
             return Scope.EVERYWHERE
         return Scope.SOURCE if role is Role.SOURCE else Scope.TARGET
 
-    def _sites(self, base: Base, role: Role) -> tuple[Site, ...]:
+    def sites_of(self, base: Base, role: Role) -> tuple[Site, ...]:
         """Return the sites that carry updates of ``role``.
 
         In an encoder–decoder the encoder is the source span, so a scoped adapter has sites in one stack.
+        In a decoder-only base the source span is read through keys and values alone, so in the last
+        layer other sites of a scoped input adapter could never matter.
         """
         names = sorted({site.name for site in base.sites})
         if strange := sorted(set(self.sites or ()) - set(names)):
@@ -95,6 +97,9 @@ class Modular(Settings):
         if self.scope == "span" and base.family.kind == "seq2seq":
             stack = "encoder" if role is Role.SOURCE else "decoder"
             sites = [site for site in sites if site.stack == stack]
+        elif self.scope == "span" and role is Role.SOURCE:
+            last = max(site.layer for site in base.sites)
+            sites = [site for site in sites if site.layer < last or site.name in ("k", "v")]
         for site in sites:
             if self.rank > min(base.shape(site)):
                 raise ConfigError(

@@ -1,6 +1,7 @@
-"""The phrasebook: parallel sentences in English, Esperanto, Interlingua and Ido, from a lexicon and a synchronous grammar.
+"""The phrasebook: parallel sentences in English, Esperanto, Interlingua and Ido, generated.
 
-`tables/` holds the words and the grammar as data, one module per language its morphology; `generate` puts them together.
+`tables/` holds the lexicon and the synchronous grammar as data, one module per language its
+morphology; `generate` puts them together.
 """
 
 from lingraft.corpus.phrasebook.book import Phrasebook, Split, generate

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lingraft.atoms import ENGLISH
+from lingraft.atoms import ENGLISH, ConfigError
 from lingraft.corpus.phrasebook import grammar, lexicon
-from lingraft.corpus.phrasebook.choose import Chooser, Filler, NoFit
+from lingraft.corpus.phrasebook.choose import Chooser, Filler, NoFitError, entries_of
 from lingraft.corpus.phrasebook.render import CODES, REALISERS, render
 
 Row = tuple[str, ...]
@@ -72,11 +72,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 def content(fillers: Mapping[str, Filler]) -> str:
     """The content words of a sentence, whatever their order, number, tense, and articles."""
-    words = []
-    for filler in fillers.values():
-        entries = [filler] if isinstance(filler, lexicon.Entry) else [filler.head, filler.adjective]
-        words += [entry.words[ENGLISH] for entry in entries if entry and entry.kind not in {"pronoun", "determiner"}]
-    return " ".join(sorted(words))
+    entries = [entry for filler in fillers.values() for entry in entries_of(filler)]
+    return " ".join(sorted(entry.words[ENGLISH] for entry in entries if entry.kind not in {"pronoun", "determiner"}))
 
 
 def share(key: str) -> str:
@@ -86,7 +83,7 @@ def share(key: str) -> str:
 
 
 def sentences(rng: random.Random) -> Iterator[tuple[str, Row]]:
-    """Endless new sentences with their split, all patterns in turn until they are exhausted; distinct in each language."""
+    """New sentences with their split, all patterns in turn until they are exhausted; distinct in each language."""
     chooser = Chooser(lexicon.load(), rng)
     seen: tuple[set[str], ...] = tuple(set() for _ in CODES)
     patterns = list(grammar.load())
@@ -95,7 +92,7 @@ def sentences(rng: random.Random) -> Iterator[tuple[str, Row]]:
             for _ in range(PATIENCE):
                 try:
                     fillers = chooser.fill(pattern)
-                except NoFit:
+                except NoFitError:
                     continue
                 row = tuple(render(pattern, fillers, realiser) for realiser in REALISERS)
                 if not any(text in known for text, known in zip(row, seen, strict=True)):
@@ -126,8 +123,11 @@ def generate(seed: int = 1, train: int = 20_000, dev: int = 500, test: int = 500
         dev: Sentences to choose settings on.
         test: Sentences to measure on.
 
+    Returns:
+        The three splits, of exactly these sizes.
+
     Raises:
-        ValueError: If the grammar has fewer sentences than asked for.
+        ConfigError: If the grammar has fewer sentences than asked for.
     """
     sizes = {"train": train, "dev": dev, "test": test}
     made: dict[str, list[Row]] = defaultdict(list)
@@ -143,7 +143,8 @@ def generate(seed: int = 1, train: int = 20_000, dev: int = 500, test: int = 500
         kept[name] = [row for row in made[name] if known.issuperset(vocabulary(row))][: sizes[name]]
     for name, size in sizes.items():
         if len(kept[name]) < size:
-            raise ValueError(f"`{name}` must be at most {len(kept[name])}, but is {size} instead. Ask for fewer sentences.")
+            most = len(kept[name])
+            raise ConfigError(f"`{name}` must be at most {most}, but is {size} instead. Ask for fewer sentences.")
         rng.shuffle(kept[name])
     return Phrasebook(**{name: split(rows) for name, rows in kept.items()})
 

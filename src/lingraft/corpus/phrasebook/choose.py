@@ -14,7 +14,7 @@ from lingraft.corpus.phrasebook.values import Entry, NounPhrase
 Filler = Entry | NounPhrase
 
 
-class NoFit(Exception):
+class NoFitError(Exception):
     """The words chosen so far leave nothing sensible for a slot; the caller begins the sentence anew."""
 
 
@@ -32,13 +32,14 @@ class Style:
 SINGULAR = (False,)
 EVERYONE = "I you he she we they"
 STYLES = {
-    "np": Style("the the the a a a pointer owner number amount", 0.25),
+    "np": Style("the the the a a a pointer owner few amount", 0.25),
     "the": Style("the the the the pointer owner", 0.15),
-    "any": Style("the the the the pointer owner number", 0.15, owners=EVERYONE),
+    "any": Style("the the the the pointer owner few", 0.15, owners=EVERYONE),
     "plain": Style("the the the the pointer owner owner", owners=EVERYONE),
     "own": Style("self", 0.15),
     "count": Style("number number amount", 0.25),
-    "some": Style("a a number amount", 0.25),
+    "few": Style("few amount", 0.25),
+    "some": Style("a a few amount", 0.25),
     "several": Style("none", 0.2, numbers=(True,)),
     "generic": Style("none", numbers=(True,)),
     "which": Style("which", 0.15),
@@ -49,11 +50,13 @@ STYLES = {
     "fine": Style("a", 1.0, SINGULAR),
     "means": Style("none", numbers=SINGULAR),
 }
-MASS_WAYS = {"a": "none", "number": "none", "amount": "none"}
+LIMITS = frozenset({"mass", "single", "unique", "common"})
+"""Labels of nouns that some determiners do not go with: no plural, only "the", one to an owner, nobody's own."""
+MASS_WAYS = {"a": "none", "number": "none", "few": "none", "amount": "none"}
 
 
 def gender(phrase: NounPhrase) -> str:
-    """ "m", "f" or "" where the language leaves it open."""
+    """The gender "m" or "f", empty where the words leave it open."""
     return phrase.head.forms.get("gender") or "".join(phrase.head.classes & {"m", "f"})
 
 
@@ -62,10 +65,27 @@ def labels_of(filler: Filler) -> frozenset[str]:
     return filler.takes if isinstance(filler, Entry) else filler.head.classes
 
 
+def entries_of(filler: Filler) -> list[Entry]:
+    """The words of a filler that the grammar chose: the entry, or head and adjective."""
+    if isinstance(filler, Entry):
+        return [filler]
+    return [filler.head, filler.adjective] if filler.adjective else [filler.head]
+
+
+def check(fillers: Iterable[Filler]) -> None:
+    """Raises `NoFitError` for a word used twice, and for "I see me", "we see me"."""
+    entries = [entry for filler in fillers for entry in entries_of(filler)]
+    persons = [entry.forms["person"] for entry in entries if entry.kind == "pronoun"]
+    first_and_second = [person for person in persons if person != "3"]
+    if len(set(entries)) < len(entries) or len(set(first_and_second)) < len(first_and_second):
+        raise NoFitError
+
+
 class Chooser:
     """Chooses the words of sentences from a lexicon, deterministically for a random generator."""
 
     def __init__(self, lexicon: Lexicon, rng: random.Random) -> None:
+        """Starts with no word used; all choices come from `rng`."""
         self.lexicon, self.rng = lexicon, rng
         self.used: Counter[Entry] = Counter()
         self.filled: dict[str, Filler] = {}
@@ -85,15 +105,11 @@ class Chooser:
         }
 
     def fill(self, pattern: Pattern) -> dict[str, Filler]:
-        """Fillers for all slots of the pattern, no word twice.
-
-        Raises:
-            NoFit: If the words drawn do not go together.
-        """
+        """Fillers for all slots of the pattern; raises `NoFitError` if the words drawn do not go together."""
         self.filled = {}
         for slot in pattern.slots:
             self.filled[slot.name] = self.choose(slot)
-        self.check()
+        check(self.filled[slot.name] for slot in pattern.slots if slot.chooser != "same")
         return self.filled
 
     def choose(self, slot: Slot) -> Filler:
@@ -104,20 +120,10 @@ class Chooser:
             return self.noun_phrase(self.entry("noun", slot.labels), STYLES[slot.chooser])
         return self.entry(slot.chooser, slot.labels)
 
-    def check(self) -> None:
-        """Refuses a word used twice, and "I see me"."""
-        heads = [filler if isinstance(filler, Entry) else filler.head for filler in self.filled.values()]
-        same = self.filled.get("q")
-        if len(set(heads)) < len(heads) - (same is not None and heads.count(same.head) > 1):  # type: ignore[union-attr]
-            raise NoFit
-        persons = [head.forms["person"] for head in heads if head.kind == "pronoun" and head.forms["person"] != "3"]
-        if same is None and len(set(persons)) < len(persons):
-            raise NoFit
-
     def draw(self, entries: Sequence[Entry]) -> Entry:
         """The less used of two random entries."""
         if not entries:
-            raise NoFit
+            raise NoFitError
         entry = min(self.rng.choices(entries, k=2), key=self.used.__getitem__)
         self.used[entry] += 1
         return entry
@@ -162,7 +168,7 @@ class Chooser:
         """What one can live in: a city, a country, "the village"."""
         if self.rng.random() < 0.6:
             return NounPhrase(self.entry("name", ("city", "country")))
-        return self.noun_phrase(self.entry("noun", ("town", "building")), STYLES["definite1"])
+        return self.noun_phrase(self.entry("noun", ("town", "home")), STYLES["definite1"])
 
     def same(self, labels: tuple[str, ...]) -> NounPhrase:
         """The pronoun for an earlier filler, where its gender is known."""
@@ -172,7 +178,7 @@ class Chooser:
             return phrase
         key = "they" if phrase.plural else {"m": "he", "f": "she"}.get(gender(phrase))
         if key is None:
-            raise NoFit
+            raise NoFitError
         return self.pronoun(key)
 
     def like(self, labels: tuple[str, ...]) -> NounPhrase:
@@ -180,9 +186,13 @@ class Chooser:
         phrase = self.filled[labels[0]]
         assert isinstance(phrase, NounPhrase)
         first = phrase.head.forms["classes"].split(",")[0]
-        mass = phrase.head.classes & {"mass", "single"}
-        peers = [entry for entry in self.lexicon.select("noun", (first,)) if entry.classes & {"mass", "single"} == mass]
-        return replace(phrase, head=self.draw([peer for peer in peers if peer is not phrase.head]), adjective=None)
+        wanted = labels_of(self.filled[labels[1][1:]]) if len(labels) > 1 else {first}
+        peers = [
+            peer
+            for peer in self.lexicon.select("noun", (first,))
+            if peer.classes & wanted and peer.classes & LIMITS == phrase.head.classes & LIMITS
+        ]
+        return replace(phrase, head=self.draw(peers), adjective=None)
 
     def relative(self, labels: tuple[str, ...]) -> NounPhrase:
         """The relation that a named person can be: "the sister" of somebody."""
@@ -192,21 +202,28 @@ class Chooser:
         return NounPhrase(self.draw(peers), determiner=self.lexicon.named("determiner", "the"))
 
     def noun_phrase(self, head: Entry, style: Style) -> NounPhrase:
-        """A noun with what introduces it; relatives always have an owner, mass nouns no plural."""
+        """A noun with what introduces it; relatives and hands have an owner, mass nouns no plural."""
         way, plural = self.rng.choice(style.ways.split()), self.rng.choice(style.numbers)
         if "mass" in head.classes:
             way, plural = MASS_WAYS.get(way, way), False
+        if "abstract" in head.classes:
+            way = "general"
         if "single" in head.classes:
             way, plural = "the", False
-        if "kin" in head.classes and way != "self":
+        if "unique" in head.classes:
+            way, plural = "self" if way == "self" else "owner", False
+        counted = "kin" in head.classes and way in {"number", "few", "amount"}
+        if head.classes & {"kin", "body"} and way != "self" and not counted:
             way = "owner"
+        if "common" in head.classes and way in {"owner", "self"}:
+            way = "the"
         phrase = NounPhrase(head, plural, adjective=self.adjective(head, style))
         if way == "owner":
             return replace(phrase, owner=self.lexicon.named("pronoun", self.rng.choice(style.owners.split())))
         if way == "self":
             owner = self.same(("s",)).head
             return replace(phrase, owner=owner, reflexive=owner.forms["person"] == "3")
-        if way in {"the", "a", "none", "which"}:
+        if way in {"the", "a", "none", "which", "general"}:
             key = "none" if way == "a" and plural else way
             return replace(phrase, determiner=self.lexicon.named("determiner", key))
         wanted = "one" if way == "pointer" and not plural else "many"

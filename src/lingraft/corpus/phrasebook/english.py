@@ -16,7 +16,7 @@ BE_ELSE = {"present": "are", "past": "were"}
 
 
 def article(word: str) -> str:
-    """ "a" or "an", by the sound that `word` begins with."""
+    """The indefinite article, by the sound that `word` begins with."""
     vowel = word[0] in VOWELS and not word.startswith(A_BEFORE)
     return "an" if vowel or word.startswith(AN_BEFORE) else "a"
 
@@ -76,6 +76,8 @@ def verb(entry: Entry, form: str, agreement: Agreement) -> str:
         return present(entry, agreement)
     if form == "past":
         return past(entry)
+    if form == "participle":
+        return entry.forms.get("participle") or past(entry)
     return gerund(entry) if form == "ing" else base
 
 
@@ -101,6 +103,8 @@ def noun_phrase(phrase: NounPhrase, case: str) -> str:
     words = [plural(phrase.head) if phrase.plural else phrase.head.words[CODE]]
     if phrase.adjective:
         words.insert(0, phrase.adjective.words[CODE])
+    if case == "bare":
+        return " ".join(words)
     if phrase.owner:
         words.insert(0, phrase.owner.forms["eng_owner"])
     elif phrase.determiner and (word := phrase.determiner.words[CODE]):

@@ -41,7 +41,7 @@ def noun_phrase(phrase: NounPhrase, case: str) -> str:
     """A noun phrase; see `Realiser.noun_phrase`."""
     if phrase.head.kind == "pronoun":
         return inflect(phrase.head.words[CODE], False, case)
-    words = determiner(phrase, case)
+    words = [] if case == "bare" else determiner(phrase, case)
     if phrase.adjective:
         words.append(inflect(phrase.adjective.words[CODE], phrase.plural, case))
     words.append(inflect(phrase.head.words[CODE], phrase.plural, case))

@@ -68,7 +68,9 @@ def slots(text: str, value: str | None) -> tuple[Slot, ...]:
     """The slots of one line, with T replaced."""
 
     def labels(match: re.Match[str]) -> tuple[str, ...]:
-        return tuple(value if label == "T" and value else label for label in (match["labels"] or "").split(",") if label)
+        return tuple(
+            value if label == "T" and value else label for label in (match["labels"] or "").split(",") if label
+        )
 
     return tuple(Slot(match["name"], match["chooser"], labels(match)) for match in SLOT.finditer(text))
 

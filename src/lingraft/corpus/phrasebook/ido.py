@@ -8,7 +8,7 @@ from lingraft.corpus.phrasebook.values import Agreement, Entry, NounPhrase, Real
 
 CODE = "ido_Latn"
 ENDINGS = {"present": "as", "past": "is", "future": "os", "inf": "ar", "imp": "ez"}
-EUPHONY = re.compile(r"\b([aeo])(?= [aeiou])")
+EUPHONY = re.compile(r"\b([aeo])(?= [aeiouAEIOU])")
 
 
 def inflect(word: str, plural: bool, case: str) -> str:
@@ -34,6 +34,8 @@ def noun_phrase(phrase: NounPhrase, case: str) -> str:
     words = [inflect(head, phrase.plural, case)]
     if phrase.adjective:
         words.insert(0, phrase.adjective.words[CODE])
+    if case == "bare":
+        return " ".join(words)
     if phrase.owner:
         words.insert(0, "sua" if phrase.reflexive else phrase.owner.forms["ido_owner"])
     elif phrase.determiner and phrase.determiner.words[CODE]:

@@ -20,7 +20,15 @@ def verb(entry: Entry, form: str, agreement: Agreement) -> str:
     """A form of a verb, particle included ("comenciar a"); see `Realiser.verb`."""
     infinitive, *rest = entry.words[CODE].split()
     stem = infinitive.removesuffix("r")
-    regular = {"present": stem, "past": stem + "va", "future": infinitive + "a", "inf": infinitive, "imp": stem}
+    participle = (stem[:-1] + "i" if stem.endswith("e") else stem) + "te"
+    regular = {
+        "present": stem,
+        "past": stem + "va",
+        "future": infinitive + "a",
+        "inf": infinitive,
+        "imp": stem,
+        "participle": participle,
+    }
     return " ".join([SHORT.get(infinitive, {}).get(form) or regular[form], *rest])
 
 
@@ -42,6 +50,8 @@ def noun_phrase(phrase: NounPhrase, case: str) -> str:
     words = [plural(head) if phrase.plural else head]
     if phrase.adjective:
         words.insert(0 if "first" in phrase.adjective.classes else 1, phrase.adjective.words[CODE])
+    if case == "bare":
+        return " ".join(words)
     if phrase.owner:
         words.insert(0, phrase.owner.forms["ina_owner"])
     elif phrase.determiner and phrase.determiner.words[CODE]:

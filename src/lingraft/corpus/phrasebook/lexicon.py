@@ -20,7 +20,7 @@ TABLES = {
     "words": "word",
 }
 CLASSES = ("classes", "fits", "tags")
-TAKES = ("takes", "manner")
+TAKES = ("takes", "manner", "fits")
 
 
 @dataclass(frozen=True, eq=False)

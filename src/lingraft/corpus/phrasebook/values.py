@@ -12,7 +12,7 @@ class Entry:
     """One row of the lexicon: a meaning and its word in each language.
 
     Attributes:
-        kind: The table it comes from ("noun", "verb", …), or for closed classes the kind in the row ("time", "manner", …).
+        kind: The table it comes from ("noun", "verb", …); of closed classes the kind in the row ("time", "manner", …).
         words: Language code -> dictionary form.
         forms: Column name -> value of the columns that only some languages need, e.g. English "plural" or "past".
         classes: What it is, e.g. {"person", "job"}; a slot of the grammar asks for one of them.
@@ -65,7 +65,11 @@ class Realiser:
     noun_phrase: Callable[[NounPhrase, str], str]
     """Of a phrase and a case: "nom", "acc", "prep", "front" (object before the subject), "gen" or "bare"."""
     verb: Callable[[Entry, str, Agreement], str]
-    """Of a verb, a form ("present", "past", "future", "inf", "imp", "ing") and its subject's agreement."""
+    """Of a verb, a form and its subject's agreement.
+
+    The forms are "present", "past", "future", "inf", "imp", "ing" and "participle"; the last two only where the
+    grammar asks for them.
+    """
     adjective: Callable[[Entry, str, Agreement], str]
     """Of an adjective, a form ("plain", "more", "most", "adverb") and its noun's agreement."""
     relative: Callable[[str, Agreement], str]

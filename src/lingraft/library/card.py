@@ -1,0 +1,88 @@
+"""The model card of an adapter, made from its manifest."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from lingraft.atoms import ENGLISH, Role, Scope, languages
+from lingraft.library.manifest import Manifest
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_ACTS = {
+    Scope.EVERYWHERE: "everywhere",
+    Scope.SOURCE: "on the source span (what is read)",
+    Scope.TARGET: "on the target span (what is generated)",
+}
+
+
+def card(manifest: Manifest) -> bytes:
+    """Return ``README.md``: the hub's front matter, then what the adapter is and how it was made."""
+    name, english = languages.name(manifest.language), languages.name(ENGLISH)
+    reads = manifest.role is Role.SOURCE
+    kind, way = ("input", f"{name} → {english}") if reads else ("output", f"{english} → {name}")
+    training = manifest.record.training
+    text = f"""---
+{yaml.safe_dump(_front(manifest), sort_keys=False, allow_unicode=True)}---
+
+# {name}, {manifest.role.value} adapter
+
+The {kind} adapter of {name} (`{manifest.language}`) for the frozen base `{manifest.base.id}`, trained by
+itself on {way}. Together with another language's {"target" if reads else "source"} adapter it translates a
+direction that nobody trained. It acts {_ACTS[manifest.scope]}.
+
+It is a plain PEFT LoRA folder (rank {manifest.rank}, alpha {manifest.alpha:g}, {len(manifest.modules)} modules), and
+it is worthless under another base, tokenizer or prompt; `manifest.json` holds the hashes of all three.
+
+## Data
+{_data(manifest)}
+
+## Training
+Seed {training.seed}, {training.steps} steps, best epoch {training.best_epoch}, \
+{"no dev loss" if training.dev_loss is None else f"dev loss {training.dev_loss:.4f}"}; \
+Lingraft {training.lingraft}, PyTorch {training.torch}.{_command(training.command)}
+
+## Scores
+{_scores(manifest)}
+"""
+    return text.encode()
+
+
+def _front(manifest: Manifest) -> dict[str, object]:
+    front: dict[str, object] = {"library_name": "peft", "pipeline_tag": "translation"}
+    if _HUB_ID.fullmatch(manifest.base.id):  # the hub refuses a folder here
+        front["base_model"] = manifest.base.id
+    return front | {
+        "language": [languages.iso639(manifest.language)],
+        "tags": ["lingraft", "lora", manifest.language, manifest.role.value],
+    }
+
+
+def _data(manifest: Manifest) -> str:
+    if not manifest.record.data:
+        return "Not recorded."
+    rows = [
+        f"| {_cell(source.origin)} | {source.pairs} | {_cell(source.licence or 'unknown')} |"
+        for source in manifest.record.data
+    ]
+    return "\n".join(["| origin | sentence pairs | licence |", "| --- | ---: | --- |", *rows])
+
+
+def _scores(manifest: Manifest) -> str:
+    if not manifest.record.scores:
+        return "None recorded."
+    rows = [
+        f"| {score.direction} | {_cell(score.metric)} | {score.value:.2f} | `{_cell(score.signature)}` |"
+        for score in manifest.record.scores
+    ]
+    return "\n".join(["| direction | metric | value | signature |", "| --- | --- | ---: | --- |", *rows])
+
+
+def _command(command: str | None) -> str:
+    return f" Made by `{_cell(command)}`." if command else ""
+
+
+def _cell(text: str) -> str:
+    """Keep a text from breaking out of its table cell or code span."""
+    return " ".join(text.replace("|", "\\|").replace("`", "'").replace("<", "&lt;").split())

@@ -1,0 +1,73 @@
+"""Look over a whole library and say everything that is wrong with it; nothing is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lingraft.atoms import LingraftError, Role
+from lingraft.base import Base
+from lingraft.library.places import Places
+from lingraft.library.store import Library
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or merely worth knowing."""
+
+    severe: bool
+    """Whether a direction cannot be used for it."""
+    place: str
+    """The language, adapter or version that it is about."""
+    code: str
+    """Stable and machine-readable."""
+    message: str
+
+
+def check(library: Library, base: Base) -> list[Finding]:
+    """Check every pointer and every version of every adapter, old ones too.
+
+    Args:
+        library: The library, opened with or without a base.
+        base: The base that it should belong to.
+
+    Returns:
+        What was found, language by language; empty where all is well.
+    """
+    try:
+        opened = Library.open(library.path, base)
+    except LingraftError as error:
+        return [Finding(True, str(library.path), error.code, str(error))]
+    findings = []
+    for language in opened.languages():
+        findings += _check_language(opened, language)
+    for language, role in opened.places.adapters():
+        findings += [
+            Finding(False, f"{language}.{role.value}/{version}", "library.orphan",
+                    "no pointer names this version. The next change of the library removes it.")
+            for version in sorted(opened.places.orphans(language, role))
+        ]  # fmt: skip
+    return findings + _drafts(opened.places)
+
+
+def _check_language(library: Library, language: str) -> list[Finding]:
+    try:
+        pointer = library.pointer(language)
+    except LingraftError as error:
+        return [Finding(True, language, error.code, str(error))]
+    findings = []
+    for role in Role:
+        for version in sorted(pointer.versions(role)):
+            try:
+                library.check_version(language, role, version)
+            except LingraftError as error:
+                current = version == pointer.of(role)
+                findings.append(Finding(current, f"{language}.{role.value}/{version}", error.code, str(error)))
+    return findings
+
+
+def _drafts(places: Places) -> list[Finding]:
+    return [
+        Finding(False, str(path.relative_to(places.path)), "library.draft",
+                "a writer was stopped here. The next change of the library removes it.")
+        for path in places.drafts()
+    ]  # fmt: skip

@@ -1,0 +1,206 @@
+"""The verbs that work on a library: add, list, show, translate, export, remove, doctor."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from lingraft.atoms import Direction, LanguageError, Role
+from lingraft.atoms.config import override
+from lingraft.atoms.languages import name, parse
+from lingraft.direction import attach
+from lingraft.fit import Modular, Reporter, Several, TensorBoard
+from lingraft.library.check import check
+from lingraft.library.console import (
+    Watcher,
+    base_options,
+    counting,
+    library_option,
+    open_base,
+    open_library,
+    split_words,
+)
+from lingraft.library.export import export_direction
+from lingraft.library.grow import grow, plan, require_scope
+from lingraft.library.store import Library
+from lingraft.library.using import router
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@click.argument("words", nargs=-1, required=True, metavar="LANGUAGE... [fit.KEY=VALUE]...")
+@click.option("--pairs", required=True, help="Text paired with English, e.g. 'DIR/{a}-{b}.tsv.gz'; codes in alphabetical order.")
+@click.option("--dev", default=None, help="Dev text, as --pairs.  [default: some rows of the training text]")
+@library_option
+@base_options
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--tensorboard", type=click.Path(path_type=Path), default=None, help="Folder for TensorBoard logs.")
+def add(
+    words: tuple[str, ...],
+    pairs: str,
+    dev: str | None,
+    path: Path,
+    base_id: str | None,
+    device: str | None,
+    dtype: str,
+    dry_run: bool,
+    tensorboard: Path | None,
+) -> None:
+    """Train adapters for languages from text paired with English, and add them to a library.
+
+    Settings are given as fit.epochs=3, fit.rank=16, and so on. Run the same command again after an
+    interruption, and it goes on where it was.
+    """
+    languages, settings = split_words(words)
+    regime = override(Modular(), settings, "fit")
+    there = (path / "library.json").is_file()
+    known = Library.open(path) if there else None
+    base = open_base(base_id or (known.card.base.id if known else "demo"), device, dtype)
+    if known:
+        require_scope(Library.open(path, base), regime)
+    wanted = plan(base, languages, pairs, dev_pattern=dev, regime=regime)
+    click.echo(wanted.describe(base), err=True)
+    if dry_run:
+        return
+    reporters: list[Reporter] = [Watcher()] + ([TensorBoard(tensorboard)] if tensorboard else [])
+    command = shlex.join(["lingraft", *sys.argv[1:]])
+    pointers = grow(base, path, wanted, reporter=Several(*reporters), command=command)
+    for language, pointer in pointers.items():
+        click.echo(f"added {name(language)} ({language}): source {pointer.source}, target {pointer.target}")
+
+
+@click.command("list")
+@library_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(path: Path, as_json: bool) -> None:
+    """List the languages of a library."""
+    library = Library.open(path)
+    rows: list[dict[str, Any]] = []
+    for language in library.languages():
+        pointer = library.pointer(language)
+        manifest = library.manifest(language, Role.SOURCE)
+        rows.append(
+            {
+                "language": language,
+                "name": name(language),
+                "source": pointer.source,
+                "target": pointer.target,
+                "rank": manifest.rank,
+                "scope": library.card.scope,
+                "pairs": sum(source.pairs for source in manifest.record.data),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps({"base": library.card.base.id, "languages": rows}, indent=2, ensure_ascii=False))
+        return
+    table = Table("language", "code", "source", "target", "rank", "acts", "pairs", box=None)
+    for row in rows:
+        acts = "on its span" if row["scope"] == "span" else "everywhere"
+        table.add_row(row["name"], row["language"], row["source"], row["target"], str(row["rank"]), acts, str(row["pairs"]))
+    click.echo(f"{len(rows)} languages on {library.card.base.id}, {len(rows) * (len(rows) + 1)} directions with English")
+    _print(table)
+
+
+@click.command()
+@click.argument("language")
+@library_option
+def show(language: str, path: Path) -> None:
+    """Show what is known of a language's adapters, as JSON."""
+    library = Library.open(path)
+    code = parse(language)
+    shown = {role.value: library.manifest(code, role).model_dump(mode="json") for role in Role}
+    pointer = library.pointer(code).model_dump(mode="json")
+    click.echo(json.dumps({"name": name(code), "installed": pointer, **shown}, indent=2, ensure_ascii=False))
+
+
+@click.command()
+@click.option("--from", "source", required=True, help="Language of the text: a code or a name.")
+@click.option("--to", "target", required=True, help="Language to translate into.")
+@library_option
+@base_options
+@click.option("--beam", default=1, show_default=True, help="Width of the beam; 1 is greedy.")
+@click.option("--batch", default=64, show_default=True, help="Sentences per batch.")
+def translate(
+    source: str,
+    target: str,
+    path: Path,
+    base_id: str | None,
+    device: str | None,
+    dtype: str,
+    beam: int,
+    batch: int,
+) -> None:
+    """Translate lines from standard input to standard output, one for one."""
+    direction = Direction(parse(source), parse(target))
+    if direction.source == direction.target:
+        raise LanguageError(f"`--from` and `--to` must be two languages, but both are {name(direction.source)}.")
+    library = open_library(path, base_id, device, dtype)
+    routes = router(library, [direction])
+    lines = click.get_text_stream("stdin", encoding="utf-8").read().splitlines()
+    with attach(library.base, routes) as translator, counting(len(lines), str(direction)) as advance:
+        for text in translator.translate(lines, direction, beam=beam, batch_size=batch, progress=advance):
+            click.echo(text)
+
+
+@click.command()
+@click.argument("direction")
+@library_option
+@base_options
+@click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="New folder to write to.")
+@click.option("--merged", is_flag=True, help="Write a whole model with the direction merged in.")
+def export(
+    direction: str, path: Path, base_id: str | None, device: str | None, dtype: str, folder: Path, merged: bool
+) -> None:
+    """Write a direction (e.g. deu_Latn-fra_Latn) as one PEFT adapter, or as a merged model."""
+    codes = direction.split("-")
+    if len(codes) != 2:
+        raise LanguageError(f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {direction!r}.")
+    library = open_library(path, base_id, device, dtype)
+    if warning := export_direction(library, Direction(parse(codes[0]), parse(codes[1])), folder, merged=merged):
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"wrote {folder}")
+
+
+@click.command()
+@click.argument("language")
+@library_option
+def remove(language: str, path: Path) -> None:
+    """Remove a language from a library; all others stay as they are."""
+    code = parse(language)
+    Library.open(path).remove(code)
+    click.echo(f"removed {name(code)} ({code})")
+
+
+@click.command()
+@library_option
+@base_options
+def doctor(path: Path, base_id: str | None, device: str | None, dtype: str) -> None:
+    """Check every file of a library, and say what this machine offers."""
+    import torch
+    import transformers
+
+    click.echo(
+        f"torch {torch.__version__}, transformers {transformers.__version__}, {torch.get_num_threads()} threads, "
+        f"{'CUDA' if torch.cuda.is_available() else 'no CUDA'}; kernels: by shape, segments or grouped"
+    )
+    library = Library.open(path)
+    base = open_base(base_id or library.card.base.id, device, dtype)
+    click.echo(f"base {base.id}, fingerprint {base.fingerprint[:16]}")
+    findings = check(library, base)
+    for finding in findings:
+        click.echo(f"{'error' if finding.severe else 'note'}  {finding.place}  {finding.code}: {finding.message}")
+    severe = sum(finding.severe for finding in findings)
+    click.echo(f"{len(library.languages())} languages checked, {severe} errors")
+    if severe:
+        sys.exit(1)
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    Console().print(table)

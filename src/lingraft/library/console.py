@@ -1,0 +1,112 @@
+"""What the verbs of the command line share: options, languages, bases, progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lingraft.atoms.languages import parse
+from lingraft.base import Base, load
+from lingraft.library.store import Library
+
+if TYPE_CHECKING:
+    from lingraft.fit.learner import Learner
+
+stderr = Console(stderr=True)
+
+
+def library_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--library``."""
+    return click.option(
+        "--library", "path", type=click.Path(path_type=Path), required=True, help="Folder of the library."
+    )(command)
+
+
+def base_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--base``, ``--device`` and ``--dtype``."""
+    for option in (
+        click.option("--dtype", type=click.Choice(["float32", "bfloat16", "auto"]), default="float32", show_default=True),
+        click.option("--device", default=None, help="cpu, cuda, …  [default: cuda where there is one]"),
+        click.option("--base", "base_id", default=None, help="demo, a folder, or a hub id.  [default: the library's]"),
+    ):
+        command = option(command)
+    return command
+
+
+def open_base(base_id: str, device: str | None, dtype: str) -> Base:
+    """Load a base onto the device, CUDA where there is one."""
+    import torch
+
+    return load(base_id, dtype=dtype, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def open_library(path: Path, base_id: str | None, device: str | None, dtype: str) -> Library:
+    """Open a library together with its base."""
+    return Library.open(path, open_base(base_id or Library.open(path).card.base.id, device, dtype))
+
+
+def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part languages from settings (``key=value``) and return the languages' codes and the settings."""
+    return [parse(word) for word in words if "=" not in word], [word for word in words if "=" in word]
+
+
+def bar() -> Progress:
+    """Return a progress bar with the time left, on standard error."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=stderr,
+    )
+
+
+@contextmanager
+def counting(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function that moves a progress bar of ``total`` steps on."""
+    with bar() as shown:
+        task = shown.add_task(what, total=total)
+        yield lambda steps: shown.advance(task, steps)
+
+
+class Watcher:
+    """Shows a training run: a progress bar, and a line at the end of each adapter's epochs."""
+
+    def __init__(self) -> None:
+        """Show nothing yet."""
+        self._bar = bar()
+        self._task = self._bar.add_task("training", total=None)
+
+    def start(self, total: int, done: int) -> None:
+        """Show the bar, at ``done`` where a run goes on."""
+        self._bar.start()
+        self._bar.update(self._task, total=total, completed=done)
+        if done:
+            self._bar.console.print(f"going on after {done} of {total} steps")
+
+    def step(self, learner: Learner, loss: float) -> None:
+        """Move the bar on."""
+        self._bar.advance(self._task)
+
+    def epoch(self, learner: Learner) -> None:
+        """Print how the adapter does on its dev rows."""
+        epoch = learner.step // learner.steps_per_epoch
+        best = "" if learner.bad_epochs == 0 else f", best {learner.best_loss:.3f} in epoch {learner.best_epoch}"
+        stop = "; stops early" if learner.stopped else ""
+        self._bar.console.print(
+            f"{learner.task.name}  epoch {epoch}  dev loss {learner.last_loss:.3f}{best}{stop}", highlight=False
+        )
+        if learner.stopped:
+            self._bar.advance(self._task, learner.total_steps - learner.step)
+
+    def finish(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()

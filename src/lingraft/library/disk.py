@@ -1,0 +1,157 @@
+"""Files read only where they are what they seem, and written whole or not at all, durably."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lingraft.atoms import LibraryError
+from lingraft.library.refusal import refuse
+
+DRAFT = ".lingraft-draft-"
+"""Start of the names of what is being written; readers never look at them."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_plain_folder(path: Path) -> bool:
+    """Say whether ``path`` is a folder and not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytearray:
+    """Return the bytes of a regular file under ``root`` that no link leads out of.
+
+    Args:
+        root: A folder that is trusted, itself possibly reached through a link.
+        parts: The names that lead from it to the file.
+        limit: Most bytes; checked before anything is allocated.
+
+    Raises:
+        AdapterError: It is missing, a link or no regular file, too large, or cannot be read.
+    """
+    path = root.joinpath(*parts)
+    for depth in range(1, len(parts)):
+        folder = root.joinpath(*parts[:depth])
+        if not is_plain_folder(folder):
+            raise refuse("missing", f"`{folder}` must be a folder, but is missing or a link instead. Get it again.")
+    try:
+        # O_NONBLOCK: opening a named pipe must not wait for its writer.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        raise refuse("missing", f"`{path}` must be there, but is missing. Get the adapter again.") from None
+    except OSError as error:
+        raise refuse("file", f"`{path}` must be a plain file, but cannot be opened: {error.strerror}.") from None
+    with open(handle, "rb", buffering=0) as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise refuse("file", f"`{path}` must be a plain file, but is something else instead. Get it again.")
+        if status.st_size > limit:
+            raise refuse("size", f"`{path}` must have at most {limit} bytes, but has {status.st_size} instead.")
+        data = bytearray(status.st_size)
+        view, done = memoryview(data), 0
+        while done < len(data) and (count := file.readinto(view[done:])):
+            done += count
+    if done < len(data):
+        raise refuse("size", f"`{path}` must have {len(data)} bytes, but ends after {done}. Is it being written?")
+    return data
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put ``data`` in the place of ``path`` in one step, durably; on failure the old file stays."""
+    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
+    try:
+        _write(draft, data)
+        os.replace(draft, path)
+    except BaseException:
+        discard(draft)
+        raise
+    sync_folder(path.parent)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Make the folder ``path`` with ``files`` in one step, durably; nothing may stand there.
+
+    Folders above it are made where they are missing.
+    """
+    make_folder(path.parent)
+    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
+    try:
+        os.mkdir(draft)
+        for name, data in files.items():
+            _write(draft / name, data)
+        sync_folder(draft)
+        os.rename(draft, path)
+    except BaseException:
+        discard(draft)
+        raise
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make ``path`` and the folders above it, each durably."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)
+        sync_folder(path.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file durably."""
+    os.unlink(path)
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn what the disk says while ``path`` is written into an error for a person.
+
+    Raises:
+        LibraryError: The disk is full or failed; the state before is kept.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            message = f"the disk must have room for `{path}`, but the disk is full. Make room and run it again"
+        else:
+            message = f"`{path}` must be writable, but writing failed: {error.strerror or error}. Mend it and run again"
+        failure = LibraryError(f"{message}; what was there before is kept.")
+        failure.code = "library.disk"
+        raise failure from error
+
+
+def sync_folder(path: Path) -> None:
+    """Flush a folder's entries to the disk, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder if it is there; what cannot be removed is left to the next writer."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(path)

@@ -1,0 +1,79 @@
+"""Write a composed direction for other programs: one PEFT adapter, or a whole merged model."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from lingraft.atoms import Direction, LibraryError, Scope, Site
+from lingraft.base import Base
+from lingraft.delta import Update
+from lingraft.direction import merge
+from lingraft.library.folder import save_composition
+from lingraft.library.store import Library
+from lingraft.library.using import router
+
+
+SPANS = (
+    "the adapters of {direction} were trained to act on their own spans, and neither a PEFT adapter nor a merged model "
+    "knows spans, so here they act everywhere, and it will translate worse than the library does. Measure it before "
+    "use, or train with fit.scope=everywhere for export."
+)
+
+
+def export_direction(library: Library, direction: Direction, folder: Path, *, merged: bool = False) -> str | None:
+    """Write a direction as a PEFT adapter, or as a model folder with ΔW added to a copy of the base.
+
+    Args:
+        library: The library with its base.
+        direction: The pair of languages.
+        folder: A new folder.
+        merged: Whether to write a whole model.
+
+    Returns:
+        A warning where what was written does not act as the library does, else None.
+
+    Raises:
+        LibraryError: If the direction is not offered or has no adapter, or the folder exists.
+    """
+    if folder.exists():
+        raise LibraryError(f"`--to` must be a new folder, but {folder} exists. Choose another one.")
+    if direction.source == direction.target:
+        raise LibraryError(f"`direction` must have two languages, but is {direction}.")
+    terms = router(library, [direction])(direction)
+    if not terms:
+        raise LibraryError(f"{direction} must have an adapter to export, but both its languages are the base's own.")
+    spans = library.base.family.kind == "decoder" and any(term.scope is not Scope.EVERYWHERE for term in terms)
+    flat = merge(direction, [term._replace(scope=Scope.EVERYWHERE) for term in terms])
+    updates = flat.updates[Scope.EVERYWHERE]
+    if merged:
+        _write_merged(library.base, updates, folder)
+    else:
+        save_composition(updates, library.base, folder)
+    return SPANS.format(direction=direction) if spans else None
+
+
+@torch.no_grad()
+def _write_merged(base: Base, updates: Mapping[Site, Update], folder: Path) -> None:
+    """Write a copy of the base with ΔW added in float64, whole or not at all; the base stays as it is."""
+    model = copy.deepcopy(base.model)
+    for site, update in updates.items():
+        weight = model.get_submodule(base.sites[site]).weight
+        weight.copy_((weight.double() + update.delta().to(weight.device)).to(weight.dtype))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".export-", dir=folder.parent))
+    try:
+        model.save_pretrained(draft)
+        base.tokenizer.save_pretrained(draft)
+        os.chmod(draft, 0o755)
+        draft.rename(folder)
+    except OSError as error:
+        raise LibraryError(f"the model could not be written to {folder}: {error}. Make room and try again.") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

@@ -1,0 +1,133 @@
+"""An adapter as an untouched PEFT LoRA folder, and back: an inverse pair, bit for bit."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lingraft.atoms import BaseError, LibraryError, Site
+from lingraft.base import Base
+from lingraft.corpus.profile import Profile
+from lingraft.delta import Adapter, Update
+from lingraft.library.card import card
+from lingraft.library.config import Layout, alpha_of, write_config
+from lingraft.library.disk import read_file, reported, write_folder
+from lingraft.library.manifest import CODE, Hashes, Manifest, Record
+from lingraft.library.refusal import CARD, CONFIG, MANIFEST, PROFILE, WEIGHTS, refuse
+from lingraft.library.tensors import write_tensors
+from lingraft.library.validate import Loaded, decode, identity, names_by_stack, sha256, tensor_name
+
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def save(adapter: Adapter, base: Base, record: Record, profile: Profile, folder: Path) -> None:
+    """Write an adapter to a new folder, durably and in one step.
+
+    Raises:
+        AdapterError: ``load`` would refuse the adapter.
+        LibraryError: ``folder`` exists, or the disk is full or failed.
+    """
+    _write_new(folder, encode(adapter, base, record, profile))
+
+
+def load(folder: Path, base: Base) -> Loaded:
+    """Return the adapter that ``save`` wrote to a folder.
+
+    Raises:
+        AdapterError: Anything in it is missing, malformed, altered, or of another base.
+    """
+    return decode(lambda name, limit: read_file(folder, (name,), limit), base)
+
+
+def save_composition(updates: Mapping[Site, Update], base: Base, folder: Path) -> None:
+    """Write the updates of a composed direction to a new folder, as a PEFT adapter of the base.
+
+    Args:
+        updates: One update per site, of any ranks; values that PEFT could not store become float32.
+        base: The base that they belong to.
+        folder: Where to; it must not exist.
+
+    Raises:
+        BaseError: A site is none of the base's, or an update has another shape.
+        LibraryError: ``folder`` exists, or the disk is full or failed.
+    """
+    plain = {site: Update(_storable(update.A), _storable(update.B), update.scale) for site, update in updates.items()}
+    _write_new(folder, _peft_files(plain, base)[1])
+
+
+def encode(adapter: Adapter, base: Base, record: Record, profile: Profile) -> dict[str, bytes]:
+    """Return the files of an adapter by name, after having read them back.
+
+    Raises:
+        AdapterError: ``decode`` would refuse them, e.g. for a value that is not finite.
+    """
+    if not re.fullmatch(CODE, adapter.language):
+        raise refuse("name", f"the language must be a code such as deu_Latn, but is {adapter.language!r:.60} instead.")
+    try:
+        layout, files = _peft_files(adapter.updates, base)
+    except BaseError as error:
+        raise refuse("shape", str(error)) from None
+    files[PROFILE] = profile.to_json().encode()
+    sites = [site for site in base.sites if site in adapter.updates]
+    manifest = Manifest(
+        format_version=1,
+        language=adapter.language,
+        role=adapter.role,
+        scope=adapter.scope,
+        base=identity(base),
+        rank=layout.rank,
+        alpha=layout.alpha,
+        sites=names_by_stack(sites),
+        modules=tuple(layout.modules),
+        record=record,
+        sha256=Hashes(config=sha256(files[CONFIG]), weights=sha256(files[WEIGHTS]), profile=sha256(files[PROFILE])),
+    )
+    files[MANIFEST] = manifest.to_json()
+    files[CARD] = card(manifest)
+    decode(partial(_lookup, files), base, adapter.name)
+    return files
+
+
+def _storable(tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype in _FLOATS else tensor.float()
+
+
+def _lookup(files: Mapping[str, bytes], name: str, limit: int) -> bytes:
+    if len(files[name]) > limit:
+        raise refuse("size", f"`{name}` must have at most {limit} bytes, but has {len(files[name])} instead.")
+    return files[name]
+
+
+def _peft_files(updates: Mapping[Site, Update], base: Base) -> tuple[Layout, dict[str, bytes]]:
+    """Return layout, config and weights of the updates, in network order."""
+    modules, tensors = {}, {}
+    for site, update in updates.items():
+        if site not in base.sites or update.shape != base.shape(site):
+            must = f"of shape {base.shape(site)}" if site in base.sites else "at a site of the base"
+            raise BaseError(f"the update at `{site}` must be {must}, but has shape {update.shape} instead.")
+    for site in (site for site in base.sites if site in updates):
+        update, path = updates[site], base.sites[site]
+        if not update.rank or not math.isfinite(update.scale):
+            raise BaseError(
+                f"the update at `{site}` must have a rank and a finite scale, but has "
+                f"{update.rank} and {update.scale} instead."
+            )
+        modules[path] = (update.rank, alpha_of(update.scale, update.rank))
+        tensors[tensor_name(path, "A")], tensors[tensor_name(path, "B")] = update.A, update.B
+    if not modules:
+        raise BaseError("there must be an update to write, but there is none. Does the direction have an adapter?")
+    layout = Layout(modules)
+    return layout, {CONFIG: write_config(layout, base), WEIGHTS: write_tensors(tensors)}
+
+
+def _write_new(folder: Path, files: Mapping[str, bytes]) -> None:
+    if folder.exists() or folder.is_symlink():
+        raise LibraryError(f"`{folder}` must not exist yet, but does. Remove it or choose another folder.")
+    with reported(folder):
+        write_folder(folder, files)

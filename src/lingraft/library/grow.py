@@ -1,0 +1,177 @@
+"""Add languages to a library: plan everything first, then train and install."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import lingraft
+from lingraft.atoms import ENGLISH, AdapterName, ConfigError, LanguageError, Role
+from lingraft.atoms.languages import name
+from lingraft.base import Base
+from lingraft.corpus import Pairs, overlap, read, split_dev
+from lingraft.corpus.profile import Profile
+from lingraft.fit import Modular, Reporter, Trained, fit
+from lingraft.library.manifest import DataSource, Pointer, Record, Training
+from lingraft.library.module import LanguageModule
+from lingraft.library.store import Library
+
+DEV_SHARE, DEV_ROWS = 0.05, 400  # of the training text, where no dev text is given
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is going to be trained, from what, with what; nothing is written yet."""
+
+    languages: tuple[str, ...]
+    corpus: tuple[Pairs, ...]
+    dev: tuple[Pairs, ...]
+    regime: Modular
+    notes: tuple[str, ...]
+
+    def describe(self, base: Base) -> str:
+        """Return the plan as text."""
+        per_role = {
+            role: sum(self.regime.rank * sum(base.shape(site)) for site in self.regime.sites_of(base, role))
+            for role in Role
+        }
+        total = sum(parameter.numel() for parameter in base.model.parameters())
+        lines = [
+            f"base      {base.id}: {base.family.name}, {total / 1e6:.1f} M parameters, frozen",
+            f"adapters  2 for each of {len(self.languages)} languages, rank {self.regime.rank}, acting "
+            f"{'everywhere' if self.regime.scope == 'everywhere' else 'on their own span'}; "
+            + ", ".join(f"{n / 1e3:.0f} k parameters ({100 * n / total:.2f} %) as {r}" for r, n in per_role.items()),
+        ]
+        for pairs, dev in zip(self.corpus, self.dev, strict=True):
+            language = pairs.b if pairs.a == ENGLISH else pairs.a
+            lines.append(
+                f"text      {name(language)} ({language}): {len(pairs.left)} pairs with English, "
+                f"{len(dev.left)} for dev, from {pairs.origin}"
+            )
+        return "\n".join([*lines, *(f"note      {note}" for note in self.notes)])
+
+
+def plan(
+    base: Base, languages: Sequence[str], pattern: str, *, dev_pattern: str | None = None, regime: Modular
+) -> Plan:
+    """Read and check all that adding needs.
+
+    Args:
+        base: The base.
+        languages: Codes of the languages to add.
+        pattern: Where the text paired with English is (see ``corpus.read``).
+        dev_pattern: Where the dev text is; None: some rows of the training text are held out.
+        regime: The settings of the training.
+
+    Returns:
+        The plan.
+
+    Raises:
+        LanguageError: If a language is English, given twice, or the base's format can't name it.
+        DataError: If text is missing or malformed.
+        ConfigError: If a setting does not fit the base.
+    """
+    for language in languages:
+        if language == ENGLISH:
+            raise LanguageError("`languages` must be other than English: the text is paired with it, so it needs none.")
+        if not base.format.knows(language):
+            raise LanguageError(
+                f"`{language}` must be a language that the base's tokenizer has a token for, but it has none. "
+                "Choose a base that has it, or a decoder-only one."
+            )
+    if len(set(languages)) < len(languages) or not languages:
+        raise LanguageError("`languages` must be at least one, each named once.")
+    for role in Role:
+        regime.sites_of(base, role)
+    corpus = read(pattern, languages)
+    notes = [
+        f"{pairs.origin}: left out {', '.join(f'{count} {why}' for why, count in pairs.dropped.items() if count)}"
+        for pairs in corpus
+        if any(pairs.dropped.values())
+    ]
+    if dev_pattern is None:
+        halves = [split_dev(pairs, DEV_SHARE, DEV_ROWS, regime.seed) for pairs in corpus]
+        corpus, dev = [half[0] for half in halves], [half[1] for half in halves]
+    else:
+        dev = read(dev_pattern, languages)
+        for train, held_out in zip(corpus, dev, strict=True):
+            if shared := overlap(train, held_out):
+                notes.append(f"warning: {train.origin} and {held_out.origin} share {shared} sentences")
+    return Plan(tuple(languages), tuple(corpus), tuple(dev), regime, tuple(notes))
+
+
+def grow(
+    base: Base,
+    path: Path,
+    wanted: Plan,
+    *,
+    reporter: Reporter | None = None,
+    command: str | None = None,
+) -> dict[str, Pointer]:
+    """Train what a plan says and install it; run again after an interruption, it goes on where it was.
+
+    Args:
+        base: The base.
+        path: The library; made if there is none.
+        wanted: The plan.
+        reporter: Is told about progress.
+        command: The command line, for the manifests.
+
+    Returns:
+        Which versions of the languages are installed now.
+
+    Raises:
+        LibraryError: If the library is of another base, or the disk failed.
+        TrainingError: If training stopped.
+    """
+    library = Library.ensure(path, base, scope=wanted.regime.scope)
+    require_scope(library, wanted.regime)
+    run = fit(base, wanted.corpus, wanted.regime, dev=wanted.dev, work=path / ".runs", reporter=reporter)
+    modules = {}
+    for language, pairs in zip(wanted.languages, wanted.corpus, strict=True):
+        source = run.trained[AdapterName(language, Role.SOURCE)]
+        target = run.trained[AdapterName(language, Role.TARGET)]
+        modules[language] = LanguageModule(
+            source.adapter,
+            target.adapter,
+            _record(pairs, wanted.regime, source, command),
+            _record(pairs, wanted.regime, target, command),
+            Profile.train(language, pairs.right if pairs.a == ENGLISH else pairs.left),
+        )
+    pointers = library.add(modules)
+    if run.checkpoints is not None:
+        run.checkpoints.clear()
+    return pointers
+
+
+def require_scope(library: Library, regime: Modular) -> None:
+    """Check that a library's adapters act where the regime's will: one library, one way of composing.
+
+    Raises:
+        ConfigError: If they do not.
+    """
+    if library.card.scope != regime.scope:
+        raise ConfigError(
+            f"`fit.scope` must be {library.card.scope}, as in the library {library.path}, but is {regime.scope} "
+            f"instead. Add fit.scope={library.card.scope}, or use another library."
+        )
+
+
+def _record(pairs: Pairs, regime: Modular, trained: Trained, command: str | None) -> Record:
+    """Return how an adapter came to be; of a file only the name is kept, not where it lay."""
+    return Record(
+        data=(DataSource(origin=Path(pairs.origin).name, pairs=trained.rows),),
+        training=Training(
+            seed=regime.seed,
+            settings=regime.model_dump(mode="json"),
+            steps=trained.steps,
+            best_epoch=trained.best_epoch,
+            dev_loss=trained.dev_loss,
+            lingraft=lingraft.__version__,
+            torch=torch.__version__,
+            command=command,
+        ),
+    )

@@ -1,0 +1,148 @@
+"""Where things lie in a library's folder, the pointers of its languages, and the writers' lock."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from lingraft.atoms import AdapterError, LibraryError, Role
+from lingraft.library import disk
+from lingraft.library.manifest import CODE, Pointer, read_stored
+from lingraft.library.refusal import JSON_BYTES
+
+CARD_FILE = "library.json"
+_VERSION = re.compile(r"[0-9a-f]{16}")
+
+
+class Places:
+    """The layout of a library's folder; only language codes and content hashes become names in it."""
+
+    def __init__(self, path: Path) -> None:
+        """Look at the folder ``path``."""
+        self.path = path
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes of the installed languages, sorted."""
+        names = (path.stem for path in (self.path / "languages").glob("*.json"))
+        return tuple(sorted(name for name in names if re.fullmatch(CODE, name)))
+
+    def pointer_path(self, language: str) -> Path:
+        """Return where a language's pointer lies, installed or not.
+
+        Raises:
+            LibraryError: ``language`` is no code.
+        """
+        if not re.fullmatch(CODE, language):
+            raise LibraryError(f"`language` must be a code such as deu_Latn, but is {language!r:.60} instead.")
+        return self.path / "languages" / f"{language}.json"
+
+    def installed(self, language: str) -> bool:
+        """Say whether a language has a pointer."""
+        return self.pointer_path(language).exists()
+
+    def pointer(self, language: str) -> Pointer:
+        """Return which versions of a language are installed.
+
+        Raises:
+            LibraryError: The language isn't installed, or its pointer is damaged.
+        """
+        place = self.pointer_path(language)
+        if not self.installed(language):
+            raise LibraryError(
+                f"`{language}` must be a language of {self.path}, but is none. "
+                f"Installed are: {', '.join(self.languages()) or 'none yet'}."
+            )
+        pointer = read_stored(Pointer, self.read("languages", place.name), str(place))
+        if pointer.language != language:
+            raise LibraryError(f"`{place}` must be of {language}, but is of {pointer.language}. Add {language} again.")
+        return pointer
+
+    def parts(self, language: str, role: Role) -> tuple[str, str]:
+        """Return the names that lead to the versions of an adapter."""
+        self.pointer_path(language)
+        return "adapters", f"{language}.{role.value}"
+
+    def folder(self, language: str, role: Role) -> Path:
+        """Return the folder of an adapter's versions."""
+        return self.path.joinpath(*self.parts(language, role))
+
+    def versions(self, language: str, role: Role) -> tuple[str, ...]:
+        """Return the versions of an adapter that lie on disk, whether or not a pointer names them."""
+        folder = self.folder(language, role)
+        if not disk.is_plain_folder(folder):
+            return ()
+        return tuple(sorted(each.name for each in folder.iterdir() if _VERSION.fullmatch(each.name)))
+
+    def read(self, *parts: str) -> bytearray:
+        """Return one of the library's own small files.
+
+        Raises:
+            LibraryError: It is missing, a link, too large, or cannot be read.
+        """
+        try:
+            return disk.read_file(self.path, parts, JSON_BYTES)
+        except AdapterError as error:
+            raise LibraryError(str(error)) from None
+
+    def adapters(self) -> list[tuple[str, Role]]:
+        """Return the language and role of every adapter folder."""
+        found = []
+        for folder in (self.path / "adapters").glob("*.*"):
+            language, _, role = folder.name.partition(".")
+            if re.fullmatch(CODE, language) and role in list(Role) and disk.is_plain_folder(folder):
+                found.append((language, Role(role)))
+        return sorted(found)
+
+    def orphans(self, language: str, role: Role) -> set[str]:
+        """Return the versions on disk that the pointer does not name; none where the pointer is damaged."""
+        named: set[str] = set()
+        if self.installed(language):
+            try:
+                named = self.pointer(language).versions(role)
+            except LibraryError:
+                return set()  # a damaged pointer must not cost what it pointed to
+        return set(self.versions(language, role)) - named
+
+    def drafts(self) -> list[Path]:
+        """Return what writers have not finished: some are at work, or were stopped."""
+        folders = [self.path, self.path / "languages", *(self.folder(*adapter) for adapter in self.adapters())]
+        return sorted(draft for folder in folders for draft in folder.glob(f"{disk.DRAFT}*"))
+
+    @contextlib.contextmanager
+    def writing(self, patience: float) -> Iterator[None]:
+        """Hold the writers' lock, and clear away what killed writers left.
+
+        Args:
+            patience: Seconds to wait for another writer.
+
+        Raises:
+            LibraryError: Another writer holds the lock for longer, or the disk failed.
+        """
+        lock = filelock.FileLock(self.path / ".lock")
+        with disk.reported(self.path):
+            try:
+                lock.acquire(timeout=patience)
+            except filelock.Timeout:  # an OSError, but the disk is well
+                error = LibraryError(
+                    f"`{self.path}` must be free for a writer, but another has held it for {patience:g} s. Try later."
+                )
+                error.code = "library.busy"
+                raise error from None
+        try:
+            with disk.reported(self.path):
+                self._sweep()
+            yield
+        finally:
+            lock.release()
+
+    def _sweep(self) -> None:
+        """Remove drafts, and versions that no pointer names: their writer was killed before its last step."""
+        for draft in self.drafts():
+            disk.discard(draft)
+        for language, role in self.adapters():
+            for version in self.orphans(language, role):
+                disk.discard(self.folder(language, role) / version)

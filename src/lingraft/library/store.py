@@ -1,0 +1,246 @@
+"""The library: a folder of language modules that is always readable and always whole.
+
+A version of an adapter is a folder named by the hash of its content and never written to again. A small
+pointer file per language says which versions are installed, and is replaced last, in one step. So a
+reader needs no lock, a killed writer leaves the old state or the new one, and adding a language touches
+no file of another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role
+from lingraft.base import Base
+from lingraft.corpus.profile import Profile
+from lingraft.delta import Adapter, Bank
+from lingraft.direction.recipe import Recipe
+from lingraft.library import disk
+from lingraft.library.manifest import (
+    VERSION,
+    Card,
+    Manifest,
+    Pointer,
+    Versions,
+    Weights,
+    read_manifest,
+    read_stored,
+)
+from lingraft.library.module import LanguageModule
+from lingraft.library.places import CARD_FILE, Places
+from lingraft.library.refusal import FILES, JSON_BYTES, MANIFEST
+from lingraft.library.validate import Loaded, content_hash, decode, difference, identity
+
+PATIENCE = 60.0
+"""Seconds that a writer waits for another one."""
+
+
+class Library:
+    """A library on disk, opened for one base (or for none, to look at it only)."""
+
+    def __init__(self, path: Path, card: Card, base: Base | None, patience: float = PATIENCE) -> None:
+        """Hold a library that exists; use `open`, `create` or `ensure`.
+
+        Args:
+            path: Its folder.
+            card: What its ``library.json`` says.
+            base: The base that its adapters belong to; None: nothing can be loaded or added.
+            patience: Seconds to wait for another writer.
+        """
+        self.path = path
+        self.places = Places(path)
+        self.card = card
+        self.patience = patience
+        self._base = base
+
+    @classmethod
+    def create(cls, path: str | Path, base: Base, *, recipe: Recipe | None = None, scope: str = "span") -> Library:
+        """Make an empty library for ``base``; ``scope`` is ``span`` or ``everywhere``.
+
+        Raises:
+            LibraryError: There is one already, the folder holds other things, or the disk failed.
+        """
+        path, mix = Path(path), recipe or Recipe()
+        if mix.layers:
+            raise LibraryError("a library's default recipe must have one weight per role, but has weights per layer.")
+        card = Card.model_validate(
+            {
+                "format_version": VERSION,
+                "base": identity(base),
+                "recipe": Weights(source=mix.source, target=mix.target),
+                "scope": scope,
+            }
+        )
+        with disk.reported(path):
+            disk.make_folder(path)
+        with Places(path).writing(PATIENCE):
+            strange = sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
+            if strange:
+                raise LibraryError(
+                    f"`{path}` must be empty to become a library, but holds {', '.join(strange[:5])}. "
+                    + ("Open it instead." if CARD_FILE in strange else "Choose another folder.")
+                )
+            with disk.reported(path):
+                disk.write_file(path / CARD_FILE, card.to_json())
+        return cls(path, card, base)
+
+    @classmethod
+    def open(cls, path: str | Path, base: Base | None = None) -> Library:
+        """Open a library, for ``base`` or only to look at it.
+
+        Raises:
+            LibraryError: There is none, its card is damaged, or it belongs to another base.
+        """
+        path = Path(path)
+        if not (path / CARD_FILE).is_file():
+            raise LibraryError(
+                f"`{path}` must be a library, but has no {CARD_FILE}. Make one by adding a language to it."
+            )
+        card = read_stored(Card, Places(path).read(CARD_FILE), str(path / CARD_FILE))
+        if base is not None and (different := difference(card.base, base)):
+            error = LibraryError(f"`{path}` must be for {different[1]}. Load that base, or use another library.")
+            error.code = f"library.{different[0]}"
+            raise error
+        return cls(path, card, base)
+
+    @classmethod
+    def ensure(cls, path: str | Path, base: Base, *, recipe: Recipe | None = None, scope: str = "span") -> Library:
+        """Open the library at ``path``, or make it if there is none; an existing one keeps its own recipe and scope."""
+        if (Path(path) / CARD_FILE).is_file():
+            return cls.open(path, base)
+        return cls.create(path, base, recipe=recipe, scope=scope)
+
+    @property
+    def base(self) -> Base:
+        """The base that the library was opened for.
+
+        Raises:
+            LibraryError: It was opened for none.
+        """
+        if self._base is None:
+            raise LibraryError(f"`{self.path}` must be opened with its base {self.card.base.id}, but was with none.")
+        return self._base
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that directions of this library are composed with."""
+        return Recipe(self.card.recipe.source, self.card.recipe.target)
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes of the installed languages, sorted."""
+        return self.places.languages()
+
+    def pointer(self, language: str) -> Pointer:
+        """Return which versions of a language are installed.
+
+        Raises:
+            LibraryError: The language isn't installed, or its pointer is damaged.
+        """
+        return self.places.pointer(language)
+
+    def load(self, language: str, role: Role) -> Adapter:
+        """Return an installed adapter, after checking everything about it.
+
+        Raises:
+            LibraryError: The language isn't installed, or the library was opened for no base.
+            AdapterError: The adapter's files are damaged.
+        """
+        return self.stored(language, role).adapter
+
+    def stored(self, language: str, role: Role) -> Loaded:
+        """Return an installed adapter with its manifest and the language's profile (errors as in `load`)."""
+        return self._decode(AdapterName(language, role), self.pointer(language).of(role))
+
+    def manifest(self, language: str, role: Role) -> Manifest:
+        """Return the manifest of an installed adapter; its weights are not looked at."""
+        version = self.pointer(language).of(role)
+        return read_manifest(
+            disk.read_file(self.path, (*self.places.parts(language, role), version, MANIFEST), JSON_BYTES)
+        )
+
+    def bank(self, languages: Iterable[str] | None = None) -> Bank:
+        """Return the adapters of some languages, or of all (errors as in `load`)."""
+        chosen = self.languages() if languages is None else tuple(languages)
+        return Bank(self.load(language, role) for language in chosen for role in Role)
+
+    def profiles(self, languages: Iterable[str] | None = None) -> dict[str, Profile]:
+        """Return the profiles of some languages, or of all (errors as in `load`)."""
+        chosen = self.languages() if languages is None else tuple(languages)
+        return {language: self.stored(language, Role.TARGET).profile for language in chosen}
+
+    def add(self, modules: Mapping[str, LanguageModule]) -> dict[str, Pointer]:
+        """Install languages, or install newer adapters of them; each language is all there or as it was.
+
+        All are checked before the first is written. Versions that are replaced stay in the history.
+
+        Args:
+            modules: Language code → both adapters.
+
+        Returns:
+            The pointers as they are now.
+
+        Raises:
+            AdapterError: An adapter does not fit the base, or holds what `load` would refuse.
+            LibraryError: A name is no code, adapters act elsewhere than the library's do, another writer
+                holds the library, or the disk is full or failed.
+        """
+        ready = {language: module.encode(language, self.base, self.card.scope) for language, module in modules.items()}
+        with self.places.writing(self.patience):
+            return {language: self._install(language, files) for language, files in ready.items()}
+
+    def remove(self, language: str) -> None:
+        """Remove a language with all its versions; the others are untouched.
+
+        Raises:
+            LibraryError: It isn't installed, another writer holds the library, or the disk failed.
+        """
+        with self.places.writing(self.patience):
+            if not self.places.installed(language):
+                self.pointer(language)  # raises
+            with disk.reported(self.path):
+                disk.remove_file(self.places.pointer_path(language))
+            # What these leave behind belongs to no language, and the next writer sweeps it.
+            for role in Role:
+                disk.discard(self.places.folder(language, role))
+
+    def check_version(self, language: str, role: Role, version: str) -> None:
+        """Check one version, current or old (errors as in `load`)."""
+        self._decode(AdapterName(language, role), version)
+
+    def __repr__(self) -> str:
+        return f"Library({str(self.path)!r}, {self.card.base.id}: {', '.join(self.languages()) or 'empty'})"
+
+    def _decode(self, name: AdapterName, version: str) -> Loaded:
+        place = (*self.places.parts(*name), version)
+        return decode(lambda file, limit: disk.read_file(self.path, (*place, file), limit), self.base, name, version)
+
+    def _install(self, language: str, files: Mapping[Role, Mapping[str, bytes]]) -> Pointer:
+        """Write both versions, then the pointer."""
+        old = None
+        if self.places.installed(language):
+            with contextlib.suppress(LibraryError):  # damaged: adding the language again mends it
+                old = self.pointer(language)
+        new = {role.value: content_hash(files[role]) for role in Role}
+        for role in Role:
+            self._publish(AdapterName(language, role), new[role.value], files[role])
+        if old and (old.source, old.target) == (new["source"], new["target"]):
+            return old
+        history = (*old.history, Versions(source=old.source, target=old.target)) if old else ()
+        pointer = Pointer(format_version=VERSION, language=language, history=history, **new)
+        with disk.reported(self.path):
+            disk.make_folder(self.path / "languages")
+            disk.write_file(self.places.pointer_path(language), pointer.to_json())
+        return pointer
+
+    def _publish(self, name: AdapterName, version: str, files: Mapping[str, bytes]) -> None:
+        """Put a version on disk, unless it lies there intact already."""
+        place = self.places.folder(*name) / version
+        with contextlib.suppress(AdapterError):
+            self._decode(name, version)
+            return
+        with disk.reported(self.path):
+            if place.is_symlink() or place.exists():  # damaged
+                disk.discard(place)
+            disk.write_folder(place, {file: files[file] for file in FILES})

@@ -1,0 +1,150 @@
+"""The verbs that measure: measure and demo."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from pydantic import Field
+from rich.console import Console
+
+from lingraft.atoms import Direction, LanguageError
+from lingraft.atoms.config import Settings, override
+from lingraft.atoms.languages import name, parse
+from lingraft.corpus import TestSet, read_testset
+from lingraft.direction import Recipe
+from lingraft.library import Library
+from lingraft.library.console import Watcher, bar, base_options, library_option, open_base, open_library
+from lingraft.measure.report import write_report
+from lingraft.measure.results import Results
+from lingraft.measure.row import VIAS
+from lingraft.measure.run import Step, choose_languages, measure_library, sample
+from lingraft.measure.table import table
+
+
+class Weights(Settings):
+    """The weights of the roles in a direction."""
+
+    source: float = Field(1.0)
+    """Weight of the source language's input adapter."""
+    target: float = Field(1.0)
+    """Weight of the target language's output adapter."""
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[recipe.source=A recipe.target=B]")
+@library_option
+@base_options
+@click.option("--testset", required=True, help="Line-parallel files, e.g. 'DIR/test.{lang}.txt.gz'.")
+@click.option("--languages", default=None, help="Codes with commas.  [default: all installed ones and English]")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Use the first N lines only.")
+@click.option("--via", "vias", default=",".join(VIAS), show_default=True, help="What to measure.")
+@click.option("--beam", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Write the results here.")
+@click.option("--html", "html_path", type=click.Path(path_type=Path), default=None, help="Write a report here.")
+@click.option(
+    "--outputs", "outputs_path", type=click.Path(path_type=Path), default=None, help="Write translations here."
+)
+@click.option("--fetch", is_flag=True, help="Fetch spBLEU's tokenizer if it isn't on the disk.")
+def measure(
+    words: tuple[str, ...],
+    path: Path,
+    base_id: str | None,
+    device: str | None,
+    dtype: str,
+    testset: str,
+    languages: str | None,
+    limit: int | None,
+    vias: str,
+    beam: int,
+    json_path: Path | None,
+    html_path: Path | None,
+    outputs_path: Path | None,
+    fetch: bool,
+) -> None:
+    """Score every direction between the library's languages, beside the base alone and the pivot."""
+    weights = override(Weights(), words, "recipe") if words else None
+    wanted = [parse(word) for word in languages.replace(",", " ").split()] if languages else None
+    if wanted and len(set(wanted)) < len(wanted):
+        raise LanguageError(f"`--languages` must name each language once, but is {languages!r} instead.")
+    lines = read_testset(testset, wanted, limit)
+    library = open_library(path, base_id, device, dtype)
+    notes = seen_notes(library, lines)
+    for note in notes:
+        click.echo(f"warning: {note}", err=True)
+    with steps() as step:
+        results = measure_library(
+            library,
+            lines,
+            choose_languages(library, lines, wanted),
+            vias=tuple(vias.split(",")),
+            recipe=None if weights is None else Recipe(weights.source, weights.target),
+            beam=beam,
+            step=step,
+            notes=notes,
+            keep_outputs=outputs_path is not None,
+            fetch_tokenizer=fetch,
+        )
+    show(results, json_path, html_path, "Translation between all pairs")
+    if outputs_path is not None:
+        results.write_outputs(outputs_path)
+
+
+def seen_notes(library: Library, testset: TestSet) -> list[str]:
+    """Return a sentence for each language whose test lines stood in its training text."""
+    return [
+        f"{count} of {len(testset.lines[language])} test lines in {name(language)} stood in its training text; "
+        "its scores are too good"
+        for language, profile in library.profiles().items()
+        if language in testset.lines and (count := profile.seen(testset.lines[language]))
+    ]
+
+
+@contextmanager
+def steps() -> Iterator[Step]:
+    """Yield a function that shows a progress bar for each step of measuring."""
+    with bar() as shown:
+
+        def step(what: str, count: int) -> Callable[[int], None]:
+            task = shown.add_task(what, total=count or None)
+            return lambda ready: shown.advance(task, ready)
+
+        yield step
+
+
+def show(results: Results, json_path: Path | None, html_path: Path | None, title: str) -> None:
+    """Print the table, and write the files that were asked for."""
+    Console().print(table(results))
+    if json_path is not None:
+        results.write(json_path)
+        click.echo(f"wrote {json_path}", err=True)
+    if html_path is not None:
+        write_report(results, html_path, title=title)
+        click.echo(f"wrote {html_path}", err=True)
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True, help="Folder for everything."
+)
+def demo(out: Path) -> None:
+    """Add Esperanto, Interlingua and Ido to a small base from English pairs, and measure what nobody trained."""
+    from lingraft.measure import demonstration
+
+    start = time.monotonic()
+    click.echo(demonstration.INTRODUCTION)
+    pattern, lines = demonstration.prepare(out)
+    base = open_base("demo", "cpu", "float32")
+    library = demonstration.train(base, out / "library", pattern, Watcher(), shlex.join(["lingraft", *sys.argv[1:]]))
+    with steps() as step:
+        results = measure_library(library, lines, tuple(lines.lines), vias=VIAS, step=step)
+    show(results, out / "results.json", out / "report.html", "The phrasebook: directions nobody trained")
+    pairs = [Direction(a, b) for a, b in demonstration.SAMPLES]
+    for pair, text, answer in sample(library, demonstration.sentences(lines), pairs):
+        click.echo(f"\n{name(pair.source)} → {name(pair.target)}\n  {text}\n  {answer}")
+    click.echo(demonstration.farewell(results, out, time.monotonic() - start))

@@ -1,0 +1,115 @@
+"""Measure a library: from its adapters to the results of every direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from typing import Literal
+
+from lingraft.atoms import ENGLISH, DataError, Direction
+from lingraft.corpus import TestSet
+from lingraft.corpus.profile import Identifier, Profile
+from lingraft.delta import Route
+from lingraft.direction import Recipe, attach
+from lingraft.library import Library
+from lingraft.library.using import router
+from lingraft.measure.matrix import measure
+from lingraft.measure.results import Results
+
+Step = Callable[[str, int], Callable[[int], None]]
+"""Called with the name of a step and the number of its sentences; returns what to call as they become ready."""
+
+
+def known_profiles() -> dict[str, Profile]:
+    """Return the language profiles that come with the package: those of the demo base's languages."""
+    folder = resources.files("lingraft") / "data" / "profiles"
+    return {
+        path.name.removesuffix(".json"): Profile.from_json(path.read_bytes())
+        for path in sorted(folder.iterdir(), key=lambda path: path.name)
+        if path.name.endswith(".json")
+    }
+
+
+def identifier(library: Library) -> Identifier:
+    """Return the identifier of the library's languages and of those that come with the package."""
+    return Identifier(known_profiles() | library.profiles())
+
+
+def choose_languages(library: Library, testset: TestSet, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the languages to measure: those asked for, or all installed ones and English that the test set has.
+
+    Raises:
+        DataError: If fewer than two are left.
+    """
+    chosen = tuple(wanted or (code for code in (*library.languages(), ENGLISH) if code in testset.lines))
+    if len(chosen) < 2:
+        raise DataError(
+            f"`testset` must hold at least two of {', '.join((*library.languages(), ENGLISH))}, "
+            f"but holds {', '.join(testset.lines)} instead."
+        )
+    return chosen
+
+
+def measure_library(
+    library: Library,
+    testset: TestSet,
+    languages: Sequence[str],
+    *,
+    vias: Sequence[str],
+    recipe: Recipe | None = None,
+    beam: int = 1,
+    step: Step,
+    notes: Sequence[str] = (),
+    keep_outputs: bool = False,
+    fetch_tokenizer: bool = False,
+) -> Results:
+    """Translate and score all ordered pairs of ``languages`` with a library.
+
+    Args:
+        library: The library with its base.
+        testset: Line-parallel sentences.
+        languages: The codes; the matrix has one row and column for each.
+        vias: Which of base, direct, pivot.
+        recipe: The weights of the roles; None: the library's own.
+        beam: Width of the beam.
+        step: Is told of every step and its progress.
+        notes: Sentences that a reader of the results must know.
+        keep_outputs: Whether the results keep the translations.
+        fetch_tokenizer: Whether spBLEU's tokenizer may be fetched from the network.
+
+    Returns:
+        The results.
+    """
+    everything = [Direction(a, b) for a in (*languages, ENGLISH) for b in languages if a != b]
+    routes = router(library, everything, recipe)
+    progress: list[Callable[[int], None]] = []
+
+    def translate(texts: list[str], directions: list[Direction], via: Literal["base", "direct"]) -> list[str]:
+        with attach(library.base, routes if via == "direct" else None) as translator:
+            return translator.translate(texts, directions, beam=beam, progress=progress[-1])
+
+    results = measure(
+        translate,
+        testset,
+        languages,
+        identifier(library),
+        vias=vias,
+        progress=lambda name, count: progress.append(step(name, count)),
+        keep_outputs=keep_outputs,
+        fetch_tokenizer=fetch_tokenizer,
+    )
+    mix = recipe or library.recipe
+    return results.with_notes(
+        f"Base {library.base.id}, fingerprint {library.base.fingerprint[:16]}; adapters act "
+        f"{'on their own span' if library.card.scope == 'span' else 'everywhere'}; weights {mix.source:g} (source) "
+        f"and {mix.target:g} (target); {'greedy' if beam == 1 else f'beam {beam}'}.",
+        *notes,
+    )
+
+
+def sample(library: Library, texts: Mapping[str, str], pairs: Sequence[Direction]) -> list[tuple[Direction, str, str]]:
+    """Translate one text per language in some directions; returns (direction, text, translation)."""
+    routes: Callable[[Direction], Route] = router(library, pairs)
+    with attach(library.base, routes) as translator:
+        done = translator.translate([texts[pair.source] for pair in pairs], list(pairs))
+    return [(pair, texts[pair.source], answer) for pair, answer in zip(pairs, done, strict=True)]
