@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("lingraft", deadline=None, derandomize=True, max_examples=50, database=None)
+settings.load_profile("lingraft")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -34,6 +35,8 @@ def rehash(folder: Path) -> None:
     """Make the manifest's hashes fit the altered files, as a malicious author would."""
     manifest = json.loads((folder / MANIFEST).read_text())
     for field, name in (("config", CONFIG), ("weights", WEIGHTS), ("profile", PROFILE)):
+        if not (folder / name).is_file():
+            continue
         manifest["sha256"][field] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
@@ -203,10 +206,8 @@ def test_every_fault_is_refused_even_with_fitting_hashes(spoil, code, good, tmp_
     folder = tmp_path / "x"
     shutil.copytree(good, folder)
     spoil(folder)
-    try:
+    with contextlib.suppress(OSError, ValueError):  # the manifest itself may be spoilt
         rehash(folder)
-    except (OSError, ValueError, RecursionError):
-        pass
     with pytest.raises(AdapterError) as caught:
         load(folder, BASE)
     assert caught.value.code == f"adapter.{code}"

@@ -44,7 +44,7 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "br", "rect"):
+        if tag not in ("meta", "br"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -77,7 +77,7 @@ def test_page_shows_every_row(tmp_path: Path) -> None:
     for row in results.rows:
         assert f"<td>{row.chrf:.2f}</td>" in body
     assert body.count("<tr class") == len(results.rows)
-    for part in ("nw:2|toy", "tok:13a", "without English (6)", "Without English", "95 %"[:2], "Four languages"):
+    for part in ("nw:2|toy", "tok:13a", "without English (6)", "Without English", "Four languages"):
         assert part in text
 
 

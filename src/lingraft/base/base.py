@@ -43,6 +43,15 @@ class Base:
     ) -> None:
         """Freeze the model and find its sites.
 
+        Args:
+            id: hub id or folder.
+            model: the loaded model.
+            tokenizer: its tokenizer.
+            family: what is known about its architecture.
+            format: how it is told what to translate.
+            revision: commit of the hub.
+            card: what its ``lingraft.json`` says.
+
         Raises:
             BaseError: a site is missing or there is one too many, or the tokenizer is another model's.
         """
@@ -90,6 +99,12 @@ class Base:
 
     def module(self, site: Site) -> nn.Module:
         """Return the linear map at a site.
+
+        Args:
+            site: one of ``sites``.
+
+        Returns:
+            The module itself, not a copy.
 
         Raises:
             BaseError: the base has no such site.

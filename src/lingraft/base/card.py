@@ -7,20 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from lingraft.atoms import BaseError
 from lingraft.base.families import Family
-from lingraft.base.format import ANSWER, SOURCE, TARGET, Format
+from lingraft.base.format import Format
 from lingraft.base.prompt import ChatFormat, PromptFormat
 from lingraft.base.seq2seq import Seq2SeqFormat
 
 CARD = "lingraft.json"
-_PROMPT = {"source": SOURCE, "target": TARGET, "answer": ANSWER}
 
 
 def read_card(where: str, revision: str | None) -> dict[str, Any]:
     """Return what ``lingraft.json`` of a folder or hub id says, or an empty card where there is none.
+
+    Args:
+        where: folder or hub id.
+        revision: commit, tag or branch of a hub id.
+
+    Returns:
+        The card, checked as far as this package reads it.
 
     Raises:
         BaseError: the file is no JSON or a value in it is of the wrong type.
@@ -77,6 +83,9 @@ def make_format(
         family: decides which kinds are possible.
         names: the base's own English language names; a spec's names come first.
 
+    Returns:
+        A format over this tokenizer.
+
     Raises:
         BaseError: the spec has an unknown kind or key.
     """
@@ -84,7 +93,7 @@ def make_format(
     kinds = {"decoder": ("prompt", "chat"), "seq2seq": ("seq2seq",)}[family.kind]
     kind = values.pop("kind", kinds[0])
     keys = {"prompt": {"source", "target", "answer", "names"}, "chat": {"instruction", "template", "names"}}
-    unknown = sorted(set(values) - keys.get(kind, {"decoder_start"}))
+    unknown = sorted(set(values) - keys.get(str(kind), {"decoder_start"}))
     if kind not in kinds or unknown:
         raise BaseError(
             f"the format of a base of the family {family.name} must be of the kind {' or '.join(kinds)} with the keys "
@@ -92,9 +101,9 @@ def make_format(
             f"Correct `format` in the base's {CARD}."
         )
     own = {**(names or {}), **values.get("names", {})}
+    texts: dict[str, str] = {key: value for key, value in values.items() if key not in ("names", "template")}
     if kind == "prompt":
-        parts = [values.get(key, default) for key, default in _PROMPT.items()]
-        return PromptFormat(tokenizer, *parts, names=own)
+        return PromptFormat(tokenizer, names=own, **texts)
     if kind == "chat":
-        return ChatFormat(tokenizer, *[values[key] for key in ("instruction",) if key in values], names=own)
+        return ChatFormat(tokenizer, names=own, **texts)
     return Seq2SeqFormat(tokenizer, config.decoder_start_token_id)

@@ -83,6 +83,13 @@ FAMILIES: tuple[Family, ...] = (
 def family_of(model_type: str | None, families: tuple[Family, ...] = FAMILIES) -> Family:
     """Return the family of a model type.
 
+    Args:
+        model_type: ``config.model_type`` of a base.
+        families: the table to search.
+
+    Returns:
+        The first row that covers the model type.
+
     Raises:
         BaseError: no family has this model type.
     """
@@ -105,6 +112,9 @@ def find_sites(model: nn.Module, family: Family, config: Any) -> dict[Site, str]
         model: the model, of a class of this family.
         family: what to look for.
         config: the model's (text) config, for the number of layers.
+
+    Returns:
+        Site → path of its module in the model.
 
     Raises:
         BaseError: a layer or a site is missing, is no linear map, or a layer holds a linear map that the

@@ -24,6 +24,9 @@ def fingerprint(model: nn.Module, *, exact: bool = False) -> str:
         model: any module.
         exact: hash the raw bytes in memory with their type instead, buffers included: the proof that
             nothing was written.
+
+    Returns:
+        64 hexadecimal digits.
     """
     tensors: dict[str, torch.Tensor] = {}
     seen: set[int] = set()

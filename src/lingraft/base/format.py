@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lingraft.atoms import BaseError, Direction
+from lingraft.atoms import BaseError, Direction, languages
 
 SOURCE = "Translate this from {source} to {target}:\n{source}: {text}\n"
 TARGET = "{target}:"
@@ -96,6 +96,11 @@ def continue_ids(tokenizer: Any, before: str, texts: Sequence[str]) -> list[list
 def template_fields(name: str, template: str, required: set[str]) -> None:
     """Check the placeholders of a template.
 
+    Args:
+        name: what the template is called in the spec.
+        template: the text with its placeholders.
+        required: placeholders that it must hold.
+
     Raises:
         BaseError: it is no text, a required placeholder is missing, or one is not known.
     """
@@ -116,6 +121,12 @@ def template_fields(name: str, template: str, required: set[str]) -> None:
 
 def end_id(tokenizer: Any) -> int:
     """Return the id of the end-of-sequence token.
+
+    Args:
+        tokenizer: the base's tokenizer.
+
+    Returns:
+        The id.
 
     Raises:
         BaseError: the tokenizer has none.
@@ -147,6 +158,4 @@ class Names:
     def __getitem__(self, language: str) -> str:
         if language in self.given:
             return self.given[language]
-        from lingraft.atoms import languages
-
         return languages.name(language)

@@ -40,6 +40,9 @@ def load(
         revision: commit, tag or branch of a hub id.
         format: spec of a format to use instead of the base's own, e.g. ``{"kind": "chat"}``.
 
+    Returns:
+        The base, in eval mode and without a trainable parameter.
+
     Raises:
         BaseError: there is no such base, its family is not supported, or a part of it is missing.
         ConfigError: the type or the device is not one that there is.
@@ -68,6 +71,9 @@ def load(
 
 def demo_folder() -> Path:
     """Return the folder of the demo base in the package.
+
+    Returns:
+        A path on disk; the package is never run from an archive.
 
     Raises:
         BaseError: the package was built without it.
@@ -108,7 +114,7 @@ def _device(device: str | torch.device) -> torch.device:
 def _checked(id_or_path: str) -> str:
     """Return the folder, or the hub id where it can be one."""
     path = Path(id_or_path).expanduser()
-    if path.is_dir():
+    if id_or_path and path.is_dir():
         if not (path / "config.json").is_file():
             raise BaseError(
                 f"`{id_or_path}` must be a model folder with a config.json, but has none. "

@@ -77,6 +77,9 @@ class PromptFormat:
             direction: the two language codes.
             texts: sentences in the source language; line breaks in them become spaces.
             answers: their translations, as many as there are texts.
+
+        Returns:
+            One row per text, in order.
         """
         names = {"source": self._names[direction.source], "target": self._names[direction.target]}
         prompts = [self._templates["source"].format(text=clean(text), **names) for text in texts]

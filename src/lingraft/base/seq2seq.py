@@ -7,43 +7,27 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lingraft.atoms import Direction, LanguageError
+from lingraft.atoms import Direction, LanguageError, languages
 from lingraft.base.format import Encoded, clean, end_id, pad_id, spec_hash, token_ids, until
 
 _FLORES = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 
-M2M_CODES: dict[str, str] = {
-    code: flores
-    for code, flores in (
-        pair.split("=")
-        for pair in """
-    af=afr_Latn am=amh_Ethi ar=arb_Arab ast=ast_Latn az=azj_Latn ba=bak_Cyrl be=bel_Cyrl bg=bul_Cyrl bn=ben_Beng
-    br=bre_Latn bs=bos_Latn ca=cat_Latn ceb=ceb_Latn cs=ces_Latn cy=cym_Latn da=dan_Latn de=deu_Latn el=ell_Grek
-    en=eng_Latn es=spa_Latn et=est_Latn fa=pes_Arab ff=fuv_Latn fi=fin_Latn fr=fra_Latn fy=fry_Latn ga=gle_Latn
-    gd=gla_Latn gl=glg_Latn gu=guj_Gujr ha=hau_Latn he=heb_Hebr hi=hin_Deva hr=hrv_Latn ht=hat_Latn hu=hun_Latn
-    hy=hye_Armn id=ind_Latn ig=ibo_Latn ilo=ilo_Latn is=isl_Latn it=ita_Latn ja=jpn_Jpan jv=jav_Latn ka=kat_Geor
-    kk=kaz_Cyrl km=khm_Khmr kn=kan_Knda ko=kor_Hang lb=ltz_Latn lg=lug_Latn ln=lin_Latn lo=lao_Laoo lt=lit_Latn
-    lv=lvs_Latn mg=plt_Latn mk=mkd_Cyrl ml=mal_Mlym mn=khk_Cyrl mr=mar_Deva ms=zsm_Latn my=mya_Mymr ne=npi_Deva
-    nl=nld_Latn no=nob_Latn ns=nso_Latn oc=oci_Latn or=ory_Orya pa=pan_Guru pl=pol_Latn ps=pbt_Arab pt=por_Latn
-    ro=ron_Latn ru=rus_Cyrl sd=snd_Arab si=sin_Sinh sk=slk_Latn sl=slv_Latn so=som_Latn sq=als_Latn sr=srp_Cyrl
-    ss=ssw_Latn su=sun_Latn sv=swe_Latn sw=swh_Latn ta=tam_Taml th=tha_Thai tl=tgl_Latn tn=tsn_Latn tr=tur_Latn
-    uk=ukr_Cyrl ur=urd_Arab uz=uzn_Latn vi=vie_Latn wo=wol_Latn xh=xho_Latn yi=ydd_Hebr yo=yor_Latn zh=zho_Hans
-    zu=zul_Latn
-    """.split()
-    )
-}
-"""M2M-100's code, as in its token ``__de__`` → the FLORES code."""
+M2M_CODES = """
+    af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga gd gl gu ha he hi hr ht
+    hu hy id ig ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk ml mn mr ms my ne nl no ns oc or pa pl
+    ps pt ro ru sd si sk sl so sq sr ss su sv sw ta th tl tn tr uk ur uz vi wo xh yi yo zh zu
+""".split()  # noqa: SIM905 – one word each would take a hundred lines
+"""The languages of M2M-100 as its tokens write them (``__de__``); its tokenizer does not list them itself."""
 
 
 def language_tokens(tokenizer: Any) -> dict[str, int]:
     """Return FLORES code → id of the language token, for every language that the tokenizer has one of."""
     found = {token: index for token, index in tokenizer.get_added_vocab().items() if _FLORES.fullmatch(token)}
     unknown = tokenizer.unk_token_id
-    for code, flores in M2M_CODES.items():
-        # M2M-100's tokenizer knows these without listing them in its vocabulary.
+    for code in M2M_CODES:
         index = tokenizer.convert_tokens_to_ids(f"__{code}__")
         if index is not None and index != unknown:
-            found.setdefault(flores, index)
+            found.setdefault(languages.parse(code), index)
     return dict(sorted(found.items()))
 
 
@@ -82,6 +66,9 @@ class Seq2SeqFormat:
             direction: the two language codes.
             texts: sentences in the source language; line breaks in them become spaces.
             answers: their translations, as many as there are texts.
+
+        Returns:
+            One row per text, in order.
 
         Raises:
             LanguageError: the tokenizer has no token for one of the languages.

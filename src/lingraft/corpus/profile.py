@@ -12,12 +12,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lingraft.atoms import DataError
 from lingraft.corpus.ngrams import ORDERS, ngrams, words
+from lingraft.corpus.seen import count_seen, is_memory, remember
 
 SIZE = 3000  # n-grams kept per language
 MAX_LINES = 20_000  # lines read for a profile; more change nothing that can be measured
@@ -28,7 +29,7 @@ FLOOR = 3e-5  # share given to every n-gram, seen or not; chosen on Tatoeba trai
 UNKNOWN = "und"  # BCP-47: letters, but of no language that has a profile
 NO_LANGUAGE = "zxx"  # BCP-47: no linguistic content, e.g. "10:30"
 
-_FIELDS = frozenset({"format", "language", "lines", "totals", "counts"})
+_FIELDS = frozenset({"format", "language", "lines", "totals", "counts", "seen"})
 _CODE = re.compile(r"[a-z]{2,8}(_[A-Za-z0-9]{2,8}){0,3}")
 
 
@@ -41,12 +42,14 @@ class Profile:
         lines: Lines of text that were counted.
         totals: Per order, the number of all n-grams of the text, also of those not kept.
         counts: The kept n-grams, at most `SIZE`.
+        memory: Hashes of the sentences of the text, see `corpus.seen`; "" where they are not kept.
     """
 
     language: str
     lines: int
     totals: tuple[int, ...]
     counts: Mapping[str, int]
+    memory: str = ""
 
     @classmethod
     def train(cls, language: str, lines: Sequence[str]) -> Profile:
@@ -76,7 +79,15 @@ class Profile:
         for gram, count in counts.items():
             totals[len(gram) - 1] += count
         kept = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SIZE]
-        return cls(language, len(chosen), tuple(totals), dict(kept))
+        return cls(language, len(chosen), tuple(totals), dict(kept), remember(lines))
+
+    def seen(self, lines: Sequence[str]) -> int:
+        """Return how many of `lines` stood in the text of this profile."""
+        return count_seen(self.memory, lines)
+
+    def without_seen(self) -> Profile:
+        """Return the profile without the hashes of its sentences."""
+        return replace(self, memory="")
 
     def to_json(self) -> str:
         """Return the profile as JSON; equal profiles give equal text."""
@@ -86,6 +97,7 @@ class Profile:
             "lines": self.lines,
             "totals": list(self.totals),
             "counts": dict(self.counts),
+            "seen": self.memory,
         }
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n"
 
@@ -129,7 +141,8 @@ class Profile:
             _expect(_natural(count), f"profile.counts[{gram!r}]", "a count", repr(count)[:40])
             sums[len(gram) - 1] += count
         _expect(all(s <= t for s, t in zip(sums, totals, strict=True)), "profile.totals", "≥ the counts' sums", "less")
-        return cls(language, lines, tuple(totals), counts)
+        _expect(is_memory(data["seen"]), "profile.seen", "hashes of sentences", "something else")
+        return cls(language, lines, tuple(totals), counts, data["seen"])
 
 
 class Identifier:

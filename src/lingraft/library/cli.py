@@ -98,10 +98,11 @@ def list_(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"base": library.card.base.id, "languages": rows}, indent=2, ensure_ascii=False))
         return
-    table = Table("language", "code", "source", "target", "rank", "acts", "pairs", box=None)
+    table = Table("language", "code", "source", "target", "rank", "acts", "pairs", box=None, padding=(0, 2, 0, 0))
     for row in rows:
         acts = "on its span" if row["scope"] == "span" else "everywhere"
-        table.add_row(row["name"], row["language"], row["source"], row["target"], str(row["rank"]), acts, str(row["pairs"]))
+        versions = row["source"][:8], row["target"][:8]
+        table.add_row(row["name"], row["language"], *versions, str(row["rank"]), acts, str(row["pairs"]))
     click.echo(f"{len(rows)} languages on {library.card.base.id}, {len(rows) * (len(rows) + 1)} directions with English")
     _print(table)
 

@@ -50,15 +50,23 @@ def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytearray:
         raise refuse("missing", f"`{path}` must be there, but is missing. Get the adapter again.") from None
     except OSError as error:
         raise refuse("file", f"`{path}` must be a plain file, but cannot be opened: {error.strerror}.") from None
-    with open(handle, "rb", buffering=0) as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise refuse("file", f"`{path}` must be a plain file, but is something else instead. Get it again.")
-        if status.st_size > limit:
-            raise refuse("size", f"`{path}` must have at most {limit} bytes, but has {status.st_size} instead.")
-        data = bytearray(status.st_size)
-        view, done = memoryview(data), 0
-        while done < len(data) and (count := file.readinto(view[done:])):
+    try:
+        return _read(handle, path, limit)
+    except OSError as error:
+        raise refuse("file", f"`{path}` must be readable, but is not: {error.strerror}.") from None
+    finally:
+        os.close(handle)
+
+
+def _read(handle: int, path: Path, limit: int) -> bytearray:
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise refuse("file", f"`{path}` must be a plain file, but is something else instead. Get it again.")
+    if status.st_size > limit:
+        raise refuse("size", f"`{path}` must have at most {limit} bytes, but has {status.st_size} instead.")
+    data, done = bytearray(status.st_size), 0
+    with open(handle, "rb", buffering=0, closefd=False) as file:
+        while done < len(data) and (count := file.readinto(memoryview(data)[done:])):
             done += count
     if done < len(data):
         raise refuse("size", f"`{path}` must have {len(data)} bytes, but ends after {done}. Is it being written?")
@@ -78,22 +86,26 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Make the folder ``path`` with ``files`` in one step, durably; nothing may stand there.
+    """Make the folder ``path`` with ``files`` in one step, durably.
 
-    Folders above it are made where they are missing.
+    Folders above it are made where they are missing. What stands there is damaged, and is put aside only
+    once all is written that comes in its place.
     """
     make_folder(path.parent)
-    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
+    draft, aside = (path.with_name(f"{DRAFT}{secrets.token_hex(8)}") for _ in range(2))
     try:
         os.mkdir(draft)
         for name, data in files.items():
             _write(draft / name, data)
         sync_folder(draft)
+        if os.path.lexists(path):
+            os.rename(path, aside)
         os.rename(draft, path)
     except BaseException:
         discard(draft)
         raise
     sync_folder(path.parent)
+    discard(aside)
 
 
 def make_folder(path: Path) -> None:

@@ -236,11 +236,8 @@ class Library:
 
     def _publish(self, name: AdapterName, version: str, files: Mapping[str, bytes]) -> None:
         """Put a version on disk, unless it lies there intact already."""
-        place = self.places.folder(*name) / version
         with contextlib.suppress(AdapterError):
             self._decode(name, version)
             return
         with disk.reported(self.path):
-            if place.is_symlink() or place.exists():  # damaged
-                disk.discard(place)
-            disk.write_folder(place, {file: files[file] for file in FILES})
+            disk.write_folder(self.places.folder(*name) / version, {file: files[file] for file in FILES})

@@ -97,9 +97,7 @@ def measure(
         command=_command() if command is None else command,
         seconds=seconds,
         notes=(note,),
-        outputs={(d.source, d.target, via): tuple(texts) for (d, via), texts in outputs.items()}
-        if keep_outputs
-        else {},
+        outputs={(*d, via): tuple(texts) for (d, via), texts in outputs.items()} if keep_outputs else {},
     )
 
 

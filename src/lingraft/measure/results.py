@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -55,6 +56,10 @@ class Results:
     def group(self, name: str, via: str) -> tuple[Row, ...]:
         """Return the rows of one of `GROUPS` and one via."""
         return tuple(row for row in self.rows if row.via == via and row.group(self.pivot) == name)
+
+    def with_notes(self, *notes: str) -> Results:
+        """Return the same results with more notes at the end."""
+        return dataclasses.replace(self, notes=(*self.notes, *notes))
 
     @property
     def summary(self) -> dict[str, Any]:

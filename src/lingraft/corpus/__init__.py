@@ -1,0 +1,7 @@
+"""Parallel text → cleaned, split rows; test sets; language profiles; the phrasebook."""
+
+from lingraft.corpus.pairs import Pairs, clean, overlap, read, split_dev
+from lingraft.corpus.profile import Identifier, Profile
+from lingraft.corpus.testset import TestSet, read_testset
+
+__all__ = ["Identifier", "Pairs", "Profile", "TestSet", "clean", "overlap", "read", "read_testset", "split_dev"]
