@@ -87,14 +87,16 @@ def train_tokenizer(parallel: dict, monolingual: dict) -> PreTrainedTokenizerFas
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD)
 
 
-def encode_rows(tokenizer: PreTrainedTokenizerFast, parallel: dict, monolingual: dict) -> list[tuple[list[int], list[int]]]:
-    """Return rows as (prompt ids, answer ids); the loss falls on the answer alone.
+def encode_rows(
+    tokenizer: PreTrainedTokenizerFast, parallel: dict, monolingual: dict
+) -> list[tuple[list[int], list[int]]]:
+    r"""Return rows as (prompt ids, answer ids); the loss falls on the answer alone.
 
-    The format is the one the base's ``lingraft.json`` states: ``{source}: {text}\\n`` then ``{target}:``
+    The format is the one the base's ``lingraft.json`` states: ``{source}: {text}\n`` then ``{target}:``
     then `` {translation}``, the parts tokenised one by one so that their borders are exact.
     """
     names = KNOWN | GLIMPSED
-    ids = lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"]  # noqa: E731
+    ids = lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"]
     tag = {code: ids([f"{name}:"])[0] for code, name in names.items()}
     bos, eos, newline = tokenizer.bos_token_id, tokenizer.eos_token_id, ids(["\n"])[0]
     rows = []
@@ -105,8 +107,7 @@ def encode_rows(tokenizer: PreTrainedTokenizerFast, parallel: dict, monolingual:
             rows.append(([bos, *tag[a], *x, *newline, *tag[b]], [*y, eos]))
             rows.append(([bos, *tag[b], *y, *newline, *tag[a]], [*x, eos]))
     for code, sentences in monolingual.items():
-        for x in ids([" " + sentence for sentence in sentences]):
-            rows.append(([bos, *tag[code]], [*x, eos]))
+        rows += [([bos, *tag[code]], [*x, eos]) for x in ids([" " + sentence for sentence in sentences])]
     return [row for row in rows if len(row[0]) + len(row[1]) <= 128]
 
 
@@ -175,6 +176,7 @@ class Loss:
     """
 
     def __init__(self, model: LlamaForCausalLM) -> None:
+        """Compile the layers and the loss of ``model``."""
         self.head = model.lm_head
         self.decoder = torch.compile(lambda ids: model.model(input_ids=ids, use_cache=False)[0], dynamic=True)
         self.cross_entropy = torch.compile(self._cross_entropy, dynamic=True)
@@ -232,12 +234,22 @@ def main() -> None:
             with torch.no_grad():
                 held = loss_of(*check).item()
             spent = time.monotonic() - start
-            print(f"step {step} loss {loss.item():.3f} held-out {held:.3f} {seen / spent:.0f} tokens/s "
-                  f"epoch {seen / tokens:.2f} {spent / 60:.1f} min", flush=True)
+            print(
+                f"step {step} loss {loss.item():.3f} held-out {held:.3f} {seen / spent:.0f} tokens/s "
+                f"epoch {seen / tokens:.2f} {spent / 60:.1f} min",
+                flush=True,
+            )
     model.to(torch.bfloat16).save_pretrained(args.out)
     tokenizer.save_pretrained(args.out)
-    summary = {"parameters": parameters, "steps": step, "tokens": seen, "epochs": seen / tokens, "held_out_loss": held,
-               "minutes": args.minutes, "seed": args.seed}
+    summary = {
+        "parameters": parameters,
+        "steps": step,
+        "tokens": seen,
+        "epochs": seen / tokens,
+        "held_out_loss": held,
+        "minutes": args.minutes,
+        "seed": args.seed,
+    }
     (args.out / "training.json").write_text(json.dumps(summary, indent=2) + "\n")
 
 

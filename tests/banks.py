@@ -12,7 +12,14 @@ LANGUAGES = ("deu_Latn", "epo_Latn", "fra_Latn", "ita_Latn", "spa_Latn")
 
 
 def adapter(
-    base: Base, language: str, role: Role, *, scoped: bool = False, rank: int | None = 3, size: float = 0.3, seed: int = 0
+    base: Base,
+    language: str,
+    role: Role,
+    *,
+    scoped: bool = False,
+    rank: int | None = 3,
+    size: float = 0.3,
+    seed: int = 0,
 ) -> Adapter:
     """A random adapter; ``rank=None`` draws another rank and scale at each site."""
     generator = torch.Generator().manual_seed(hash((seed, *language.encode(), role is Role.SOURCE)) % 2**31)

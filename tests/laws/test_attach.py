@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import banks
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import banks
+import tiny
 from lingraft.atoms import AdapterName, ConfigError, Direction, Role, Scope
 from lingraft.base import fingerprint
 from lingraft.delta import Adapter, Bank, Routing, Update
@@ -30,7 +30,11 @@ def logits(base, routing=None, routes=(), texts=("ein Haus", "der Hund schläft 
         span = None
         sources = [r.source for r in rows]
         mask = torch.tensor([[int(i < len(s)) for i in range(max(map(len, sources)))] for s in sources])
-        inputs = {"input_ids": pad(sources), "attention_mask": mask, "decoder_input_ids": pad([r.target + r.answer for r in rows])}
+        inputs = {
+            "input_ids": pad(sources),
+            "attention_mask": mask,
+            "decoder_input_ids": pad([r.target + r.answer for r in rows]),
+        }
     if routing is not None:
         routing.set(routes, span)
     with torch.no_grad():

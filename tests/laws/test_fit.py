@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 
+import tiny
 from lingraft.atoms import AdapterName, Direction, Role, TrainingError
 from lingraft.base import fingerprint
 from lingraft.corpus import Pairs
@@ -93,7 +93,9 @@ def test_law_6_what_is_trained_is_exactly_the_bank(family, scope):
         if site.name in ("q", "v")
         # what the last layer makes of the source span is read by nobody, except its keys and values
         and not (family == "llama" and scope == "span" and role is Role.SOURCE and site[1:] == (1, "q"))
-        and (scope == "everywhere" or len(stacks) == 1 or site.stack == {"source": "encoder", "target": "decoder"}[role])
+        and (
+            scope == "everywhere" or len(stacks) == 1 or site.stack == {"source": "encoder", "target": "decoder"}[role]
+        )
     }
     assert keys == expected
     trainable = [p for learner in learners for p in learner.parameters]

@@ -22,12 +22,19 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def base(name: str = "base", layers: int = 2, model=None, model_type: str = "llama") -> SimpleNamespace:
+def base(
+    name: str = "base", layers: int = 2, names: str = "", model=None, model_type: str = "llama"
+) -> SimpleNamespace:
     """A base with the sites of a model, or of a Llama with 8 → 8 and 8 → 12 maps that has no model."""
     family = family_of(model_type)
     if model is None:
         inner = family.stacks["decoder"].sites
-        sites = {Site("decoder", i, s): f"model.layers.{i}.{p}" for i in range(layers) for s, p in inner.items()}
+        sites = {
+            Site("decoder", i, s): f"model.layers.{i}.{p}"
+            for i in range(layers)
+            for s, p in inner.items()
+            if not names or s in names
+        }
         shape = lambda site: (12, 8) if site.name in ("gate", "up") else (8, 12) if site.name == "down" else (8, 8)
     else:
         sites = find_sites(model, family, model.config)
@@ -46,7 +53,9 @@ def base(name: str = "base", layers: int = 2, model=None, model_type: str = "lla
     )
 
 
-def adapter(base, language: str, role: Role, *, seed: int = 0, dtype=torch.float32, ranks=(2,), alphas=(2.0,), scoped=True):
+def adapter(
+    base, language: str, role: Role, *, seed: int = 0, dtype=torch.float32, ranks=(2,), alphas=(2.0,), scoped=True
+):
     """A random adapter at every site, whose ranks and alphas cycle through the given ones."""
     words = f"{seed} {language} {role}"
     generator = torch.Generator().manual_seed(int(_hash(words)[:8], 16))

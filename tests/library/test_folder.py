@@ -27,7 +27,9 @@ def llama(layers: int = 12) -> LlamaForCausalLM:
 def m2m_100() -> M2M100ForConditionalGeneration:
     sizes = {f"{side}_{name}": n for side in ("encoder", "decoder")
              for name, n in (("layers", 2), ("attention_heads", 2), ("ffn_dim", 24))}  # fmt: skip
-    return M2M100ForConditionalGeneration(M2M100Config(vocab_size=32, d_model=16, max_position_embeddings=32, **sizes)).eval()
+    return M2M100ForConditionalGeneration(
+        M2M100Config(vocab_size=32, d_model=16, max_position_embeddings=32, **sizes)
+    ).eval()
 
 
 MODELS = {"llama": llama, "m2m_100": m2m_100}
@@ -76,7 +78,9 @@ def test_a_layer_is_not_mistaken_for_one_whose_number_it_begins(tmp_path):
     base = shelf.base(model=llama(), model_type="llama")
     adapter = shelf.adapter(base, "deu_Latn", Role.SOURCE)
     for layer in (1, 10):
-        updates = {s: Update(A=u.A[:1], B=u.B[:, :1], scale=3.0) if s.layer == layer else u for s, u in adapter.updates.items()}
+        updates = {
+            s: Update(A=u.A[:1], B=u.B[:, :1], scale=3.0) if s.layer == layer else u for s, u in adapter.updates.items()
+        }
         save_composition(updates, base, tmp_path / f"all{layer}")
         torch.testing.assert_close(
             through_peft(base, tmp_path / f"all{layer}").double(), merged(base, updates), atol=2e-5, rtol=1e-4
@@ -95,10 +99,11 @@ def test_a_composed_direction_is_a_peft_adapter_too(model_type, tmp_path):
     two = shelf.adapter(base, "fra_Latn", Role.TARGET, ranks=(2,), alphas=(1.0,))
     updates = {s: weighted_sum([(0.7, one.updates[s]), (-0.3, two.updates[s])]) for s in base.sites}
     save_composition(updates, base, tmp_path / "x")
-    torch.testing.assert_close(
-        through_peft(base, tmp_path / "x").double(), merged(base, updates), atol=2e-5, rtol=1e-4
-    )
-    assert sorted(file.name for file in (tmp_path / "x").iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    torch.testing.assert_close(through_peft(base, tmp_path / "x").double(), merged(base, updates), atol=2e-5, rtol=1e-4)
+    assert sorted(file.name for file in (tmp_path / "x").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
 
 
 def test_a_composition_that_does_not_fit_or_a_folder_that_exists_is_refused(tmp_path):
@@ -141,7 +146,13 @@ def test_an_adapter_on_some_sites_comes_back(tmp_path):
     base = shelf.base()
     whole = shelf.adapter(base, "deu_Latn", Role.TARGET)
     some = {site: update for site, update in reversed(whole.updates.items()) if site.name in "qv" and site.layer}
-    save(Adapter("deu_Latn", Role.TARGET, Scope.TARGET, some), base, shelf.record(), shelf.profile("deu_Latn"), tmp_path / "x")
+    save(
+        Adapter("deu_Latn", Role.TARGET, Scope.TARGET, some),
+        base,
+        shelf.record(),
+        shelf.profile("deu_Latn"),
+        tmp_path / "x",
+    )
     loaded = load(tmp_path / "x", base)
     assert list(loaded.adapter.updates) == [site for site in base.sites if site in some]
     assert loaded.manifest.sites == {"decoder": ("q", "v")}

@@ -179,7 +179,9 @@ def test_a_folder_that_is_no_library_is_left_alone(tmp_path, library):
         library.load("rus_Cyrl", Role.SOURCE)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format_version": 2}', '{"format_version": 1, "format_version": 1}', "\0"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"format_version": 2}', '{"format_version": 1, "format_version": 1}', "\0"]
+)
 def test_a_damaged_card_is_refused(text, library):
     (library.path / "library.json").write_text(text)
     with pytest.raises(LibraryError, match=r"library\.json"):
@@ -199,7 +201,9 @@ def test_a_busy_library_says_so_and_readers_need_not_wait(library):
 def test_writers_at_the_same_time_lose_nothing(library):
     codes = ("aaa_Latn", "bbb_Latn", "ccc_Latn", "ddd_Latn")
     threads = [
-        threading.Thread(target=lambda code=code: Library.open(library.path, BASE).add({code: shelf.module(BASE, code)}))
+        threading.Thread(
+            target=lambda code=code: Library.open(library.path, BASE).add({code: shelf.module(BASE, code)})
+        )
         for code in codes
     ]
     for thread in threads:

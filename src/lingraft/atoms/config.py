@@ -24,7 +24,9 @@ class Settings(BaseModel):
     No value is coerced: ``"3"`` is not 3 and 1.0 is not 1 (an integer is a float, though).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 S = TypeVar("S", bound=Settings)
@@ -105,7 +107,7 @@ def _value(text: str) -> Any:
     import yaml
 
     try:
-        return _scalars(yaml.load(text, Loader=yaml.BaseLoader))  # noqa: S506 - BaseLoader builds texts only
+        return _scalars(yaml.load(text, Loader=yaml.BaseLoader))
     except yaml.YAMLError:
         return text
 

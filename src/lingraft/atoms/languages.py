@@ -267,9 +267,11 @@ def _unknown(text: str) -> LanguageError:
     """Return the error for an unknown language, with the nearest spellings."""
     common = {two: three for three, two in _alpha2().items()}
     codes = {**{two: two for two in common}, **{_complete(two): two for two in common if _usual_script(common[two])}}
-    spellings = {key: key for key in _names("en", "language").keys()} | {key.casefold(): key for key in codes}
+    spellings = {key: key for key in _names("en", "language")} | {key.casefold(): key for key in codes}
     text = text if len(text) <= 60 else f"{text[:60]}…"
     near = difflib.get_close_matches(text.casefold(), spellings, n=6, cutoff=0.75)
     shown = list(dict.fromkeys(f"{name(code)} ({code})" for spelling in near if (code := find(spellings[spelling]))))
-    remedy = f"Did you mean {', '.join(shown[:3])}?" if shown else "Write a code or a name, e.g. deu_Latn, de or German."
+    remedy = (
+        f"Did you mean {', '.join(shown[:3])}?" if shown else "Write a code or a name, e.g. deu_Latn, de or German."
+    )
     return LanguageError(f"`{text}` must be a language, but is unknown instead. {remedy}")

@@ -21,9 +21,13 @@ def lines(path: Path) -> list[str]:
         raw = path.read_bytes()
         data = gzip.decompress(raw) if path.suffix == ".gz" and raw else raw
     except FileNotFoundError:
-        raise DataError(f"{path} must be a file, but there is none. Check the pattern and the language codes.") from None
+        raise DataError(
+            f"{path} must be a file, but there is none. Check the pattern and the language codes."
+        ) from None
     except (EOFError, zlib.error) as error:
-        raise DataError(f"{path} must be a whole gzip file, but is cut short or damaged ({error}). Get it again.") from None
+        raise DataError(
+            f"{path} must be a whole gzip file, but is cut short or damaged ({error}). Get it again."
+        ) from None
     except OSError as error:
         raise DataError(f"{path} must be readable, but is not: {error}.") from None
     if not data.strip():
@@ -72,7 +76,9 @@ def json_columns(path: Path, a: str, b: str) -> tuple[list[str], list[str]]:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path} must hold a JSON object in each line, but line {number} does not: {error}.") from None
+            raise DataError(
+                f"{path} must hold a JSON object in each line, but line {number} does not: {error}."
+            ) from None
         if not isinstance(value, dict):
             raise DataError(f"{path} must hold a JSON object in each line, but line {number} holds another value.")
         row = {_code(key): text for key, text in value.items() if isinstance(text, str)}

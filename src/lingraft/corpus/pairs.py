@@ -173,7 +173,9 @@ def split_dev(pairs: Pairs, share: float, most: int, seed: int) -> tuple[Pairs, 
         i for i in range(len(pairs)) if i not in held and pairs.left[i] not in left and pairs.right[i] not in right
     ]
     if not train:
-        raise DataError(f"{pairs.origin} must have rows left for training, but its few sentences all recur. Give --dev.")
+        raise DataError(
+            f"{pairs.origin} must have rows left for training, but its few sentences all recur. Give --dev."
+        )
     return pairs.pick(train), pairs.pick(sorted(dev))
 
 

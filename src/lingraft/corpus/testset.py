@@ -48,7 +48,9 @@ def read_testset(pattern: str, languages: Sequence[str] | None = None, limit: in
         DataError: If a file is missing or malformed, or the files differ in length.
     """
     if "{lang}" not in pattern:
-        raise DataError(f"`testset` must hold {{lang}} for the code, but is {pattern!r}. E.g. 'DIR/test.{{lang}}.txt.gz'.")
+        raise DataError(
+            f"`testset` must hold {{lang}} for the code, but is {pattern!r}. E.g. 'DIR/test.{{lang}}.txt.gz'."
+        )
     chosen = _present(pattern) if languages is None else languages
     texts = {code: files.lines(Path(pattern.replace("{lang}", code))) for code in chosen}
     if not texts:

@@ -14,6 +14,7 @@ Every kernel maps (x, mixes, bounds, span) to the term that is added to the base
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -68,7 +69,7 @@ def grouped(x: Tensor, mixes: Sequence[Mix | None], bounds: Sequence[int], span:
     filled = [zero if mix is None else mix for mix in mixes]
     room = [rank - mix.A.shape[0] for mix in filled]
     length = x.shape[1]
-    counts = [stop - start for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    counts = [stop - start for start, stop in pairwise(bounds)]
     rows = max(counts)
     even = min(counts) == rows
     slots = None if even else _slots(bounds, rows, x.device)  # G · rows
@@ -94,7 +95,7 @@ def grouped(x: Tensor, mixes: Sequence[Mix | None], bounds: Sequence[int], span:
 def _slots(bounds: Sequence[int], rows: int, device: torch.device) -> Tensor:
     """Return for each group ``rows`` row numbers, the last one repeated where the group is shorter."""
     return torch.tensor(
-        [min(start + i, stop - 1) for start, stop in zip(bounds[:-1], bounds[1:], strict=True) for i in range(rows)],
+        [min(start + i, stop - 1) for start, stop in pairwise(bounds) for i in range(rows)],
         device=device,
     )
 
@@ -106,5 +107,5 @@ KERNELS: dict[str, Kernel] = {"segments": segments, "grouped": grouped}
 def choose(bounds: Sequence[int]) -> Kernel:
     """Return the kernel for groups with these bounds: padding must not more than double the rows."""
     groups = len(bounds) - 1
-    longest = max(stop - start for start, stop in zip(bounds[:-1], bounds[1:], strict=True))
+    longest = max(stop - start for start, stop in pairwise(bounds))
     return grouped if groups > 1 and longest * groups <= 2 * bounds[-1] else segments

@@ -133,7 +133,9 @@ class _SiteMixes(NamedTuple):
         """Resolve the routes at ``site``; in an encoder–decoder the stack itself is the span."""
         full, target = [], []
         for route in routes:
-            terms = [(t.updates[site], t.weights[site], t.scope) for t in route if site in t.updates and t.weights[site]]
+            terms = [
+                (t.updates[site], t.weights[site], t.scope) for t in route if site in t.updates and t.weights[site]
+            ]
             if not decoder_only:
                 here = Scope.SOURCE if site.stack == "encoder" else Scope.TARGET
                 terms = [(u, w, Scope.EVERYWHERE) for u, w, scope in terms if scope in (Scope.EVERYWHERE, here)]

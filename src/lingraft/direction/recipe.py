@@ -36,7 +36,7 @@ class Recipe:
         if strange := sorted(set(self.layers) - known):
             raise ConfigError(
                 f"`layers` must name layers of the base, but names {strange} instead. "
-                f"It has {', '.join(f'{stack} 0–{max(n for s, n in known if s == stack)}' for stack in sorted({s for s, _ in known}))}."
+                f"It has {', '.join(f'{stack} {layer}' for stack, layer in sorted(known))}."
             )
         mixes = {}
         for site in sites:

@@ -52,9 +52,7 @@ def split(text: str, language: str) -> Pieces:
 
 def join(pieces: Pieces, translations: Mapping[int, str]) -> str:
     """Put translated sentences, by position, back between what stood around them."""
-    return "".join(
-        translations[i] if is_sentence else part for i, (part, is_sentence) in enumerate(pieces.parts)
-    )
+    return "".join(translations[i] if is_sentence else part for i, (part, is_sentence) in enumerate(pieces.parts))
 
 
 def _chunks(sentence: str) -> Iterator[str]:

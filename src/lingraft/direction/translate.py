@@ -179,12 +179,12 @@ def attach(
     direction = what.direction if isinstance(what, Composition) else None
     if isinstance(what, Composition):
         only = what.route()
-        routes: RoutesOf = lambda _: only  # noqa: E731
+        routes: RoutesOf = lambda _: only
     elif isinstance(what, Mapping):
         routes = what.__getitem__
     elif callable(what):
         routes = what
     else:
-        routes = lambda _: what or ()  # noqa: E731
+        routes = lambda _: what or ()
     with Routing(base, kernel) as routing:
         yield Translator(base, routing, routes, direction)

@@ -87,9 +87,7 @@ def collate(base: Base, rows: Sequence[tuple[int, Encoded]]) -> Batch:
     mask = (torch.arange(ids.shape[1])[None, :] < lengths[:, None]).long()
     decoder_ids = _fill([row.target + row.answer[:-1] for row in encoded], pad)
     labels = _labels([(len(row.target) - 1, row.answer) for row in encoded], decoder_ids.shape[1])
-    return Batch(
-        ids.to(device), mask.to(device), decoder_ids.to(device), labels.to(device), None, counts, answers
-    )
+    return Batch(ids.to(device), mask.to(device), decoder_ids.to(device), labels.to(device), None, counts, answers)
 
 
 def _fill(rows: Sequence[tuple[int, ...]], pad: int) -> Tensor:

@@ -89,9 +89,7 @@ class Checkpoints:
         tensors = load_file(newest / "state.safetensors")
         for learner in learners:
             name = str(learner.task.name)
-            mine = {
-                key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")
-            }
+            mine = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
             _restore(learner, mine, state["learners"][name])
         return int(state["step"])
 

@@ -32,8 +32,8 @@ class Learner:
         self.updates: dict[Site, Update] = {}
         for site in task.sites:
             update = fresh(*base.shape(site), regime.rank, scale, generator)
-            moved = (tensor.detach().to(base.device).requires_grad_() for tensor in (update.A, update.B))
-            self.updates[site] = Update(*moved, scale)
+            a, b = (tensor.detach().to(base.device).requires_grad_() for tensor in (update.A, update.B))
+            self.updates[site] = Update(a, b, scale)
         self.optimizer = torch.optim.AdamW(self.parameters, lr=regime.learning_rate, betas=(0.9, 0.98), weight_decay=0)
         self.step = 0
         self.bad_epochs = 0

@@ -22,33 +22,33 @@ from lingraft.corpus import Pairs
 class Modular(Settings):
     """Settings of the modular regime. Numbers of rows and steps are per adapter."""
 
-    rank: int = Field(16, ge=1, le=512)
+    rank: int = Field(default=16, ge=1, le=512)
     """Rank components of each update."""
-    alpha: float | None = Field(None, gt=0)
+    alpha: float | None = Field(default=None, gt=0)
     """Scale of an update is alpha / rank; None: alpha = rank."""
     scope: Literal["span", "everywhere"] = "span"
     """Where adapters act: on their own span (source or target), or everywhere as in the paper."""
     sites: tuple[str, ...] | None = None
     """Names of the linear maps that carry updates, e.g. q, k, v, o; None: all of them."""
-    epochs: int = Field(6, ge=1)
+    epochs: int = Field(default=6, ge=1)
     """Passes over the training rows."""
-    rows: int = Field(64, ge=1)
+    rows: int = Field(default=64, ge=1)
     """Training rows of a step."""
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     """Highest learning rate of AdamW."""
-    warmup: float = Field(0.05, ge=0, lt=1)
+    warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps in which the rate rises from 0; after that it falls linearly to a tenth."""
-    clip: float = Field(1.0, gt=0)
+    clip: float = Field(default=1.0, gt=0)
     """Highest norm of an adapter's gradient."""
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """Share of the probability that is spread over the vocabulary."""
-    patience: int = Field(2, ge=1)
+    patience: int = Field(default=2, ge=1)
     """Epochs without a better dev loss after which an adapter stops."""
-    tokens: int = Field(6000, ge=64)
+    tokens: int = Field(default=6000, ge=64)
     """Padded tokens that pass the base at once; more rows are accumulated, with the same result."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """Arithmetic of the base in training; adapters and optimiser are fp32 always."""
-    checkpoint: int = Field(200, ge=1)
+    checkpoint: int = Field(default=200, ge=1)
     """Steps between checkpoints."""
     seed: int = 1
     """Seed of everything random."""
@@ -61,21 +61,21 @@ class Modular(Settings):
             ConfigError: If ``sites`` names what the base does not have.
         """
         held_out = {_foreign(pairs): pairs for pairs in dev}
-        tasks = []
+        tasks: list[Task] = []
         for pairs in corpus:
             language = _foreign(pairs)
             if language not in held_out:
                 raise DataError(f"`dev` must hold text for {language}, but holds {', '.join(held_out) or 'none'}.")
-            for role in Role:
-                tasks.append(
-                    Task(
-                        AdapterName(language, role),
-                        self._scope(role),
-                        self.sites_of(base, role),
-                        encode(base, pairs, role),
-                        encode(base, held_out[language], role),
-                    )
+            tasks += [
+                Task(
+                    AdapterName(language, role),
+                    self._scope(role),
+                    self.sites_of(base, role),
+                    encode(base, pairs, role),
+                    encode(base, held_out[language], role),
                 )
+                for role in Role
+            ]
         return tasks
 
     def _scope(self, role: Role) -> Scope:

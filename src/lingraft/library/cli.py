@@ -34,7 +34,9 @@ from lingraft.library.using import router
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("words", nargs=-1, required=True, metavar="LANGUAGE... [fit.KEY=VALUE]...")
-@click.option("--pairs", required=True, help="Text paired with English, e.g. 'DIR/{a}-{b}.tsv.gz'; codes in alphabetical order.")
+@click.option(
+    "--pairs", required=True, help="Text paired with English, e.g. 'DIR/{a}-{b}.tsv.gz'; codes in alphabetical order."
+)
 @click.option("--dev", default=None, help="Dev text, as --pairs.  [default: some rows of the training text]")
 @library_option
 @base_options
@@ -103,7 +105,9 @@ def list_(path: Path, as_json: bool) -> None:
         acts = "on its span" if row["scope"] == "span" else "everywhere"
         versions = row["source"][:8], row["target"][:8]
         table.add_row(row["name"], row["language"], *versions, str(row["rank"]), acts, str(row["pairs"]))
-    click.echo(f"{len(rows)} languages on {library.card.base.id}, {len(rows) * (len(rows) + 1)} directions with English")
+    click.echo(
+        f"{len(rows)} languages on {library.card.base.id}, {len(rows) * (len(rows) + 1)} directions with English"
+    )
     _print(table)
 
 
@@ -160,7 +164,9 @@ def export(
     """Write a direction (e.g. deu_Latn-fra_Latn) as one PEFT adapter, or as a merged model."""
     codes = direction.split("-")
     if len(codes) != 2:
-        raise LanguageError(f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {direction!r}.")
+        raise LanguageError(
+            f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {direction!r}."
+        )
     library = open_library(path, base_id, device, dtype)
     if warning := export_direction(library, Direction(parse(codes[0]), parse(codes[1])), folder, merged=merged):
         click.echo(f"warning: {warning}", err=True)

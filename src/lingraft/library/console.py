@@ -31,7 +31,9 @@ def library_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def base_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--base``, ``--device`` and ``--dtype``."""
     for option in (
-        click.option("--dtype", type=click.Choice(["float32", "bfloat16", "auto"]), default="float32", show_default=True),
+        click.option(
+            "--dtype", type=click.Choice(["float32", "bfloat16", "auto"]), default="float32", show_default=True
+        ),
         click.option("--device", default=None, help="cpu, cuda, …  [default: cuda where there is one]"),
         click.option("--base", "base_id", default=None, help="demo, a folder, or a hub id.  [default: the library's]"),
     ):

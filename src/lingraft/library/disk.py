@@ -23,7 +23,7 @@ def is_plain_folder(path: Path) -> bool:
     """Say whether ``path`` is a folder and not a link to one."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
@@ -36,26 +36,28 @@ def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytearray:
         limit: Most bytes; checked before anything is allocated.
 
     Raises:
-        AdapterError: It is missing, a link or no regular file, too large, or cannot be read.
+        AdapterError: It is missing, a link or no regular file, too large (it is damaged), or the disk
+            fails (it is ``adapter.unreadable``, and may well be intact).
     """
     path = root.joinpath(*parts)
-    for depth in range(1, len(parts)):
-        folder = root.joinpath(*parts[:depth])
-        if not is_plain_folder(folder):
-            raise refuse("missing", f"`{folder}` must be a folder, but is missing or a link instead. Get it again.")
     try:
+        for depth in range(1, len(parts)):
+            if not is_plain_folder(folder := root.joinpath(*parts[:depth])):
+                raise refuse("missing", f"`{folder}` must be a folder, but is missing or a link. Get it again.")
         # O_NONBLOCK: opening a named pipe must not wait for its writer.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        try:
+            return _read(handle, path, limit)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         raise refuse("missing", f"`{path}` must be there, but is missing. Get the adapter again.") from None
     except OSError as error:
-        raise refuse("file", f"`{path}` must be a plain file, but cannot be opened: {error.strerror}.") from None
-    try:
-        return _read(handle, path, limit)
-    except OSError as error:
-        raise refuse("file", f"`{path}` must be readable, but is not: {error.strerror}.") from None
-    finally:
-        os.close(handle)
+        if error.errno == errno.ELOOP:
+            raise refuse("file", f"`{path}` must be a plain file, but is a link instead. Get it again.") from None
+        raise refuse(
+            "unreadable", f"`{path}` must be readable, but reading failed: {error.strerror}. Try again."
+        ) from None
 
 
 def _read(handle: int, path: Path, limit: int) -> bytearray:

@@ -19,7 +19,6 @@ from lingraft.library.folder import save_composition
 from lingraft.library.store import Library
 from lingraft.library.using import router
 
-
 SPANS = (
     "the adapters of {direction} were trained to act on their own spans, and neither a PEFT adapter nor a merged model "
     "knows spans, so here they act everywhere, and it will translate worse than the library does. Measure it before "

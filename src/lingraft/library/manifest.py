@@ -64,7 +64,7 @@ class DataSource(Stored):
     pairs: int = Field(ge=0)
     """Sentence pairs used."""
     licence: str | None = None
-    sha256: str | None = Field(None, pattern=_SHA256)
+    sha256: str | None = Field(default=None, pattern=_SHA256)
 
 
 class Training(Stored):

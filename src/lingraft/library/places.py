@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ class Places:
 
     def installed(self, language: str) -> bool:
         """Say whether a language has a pointer."""
-        return self.pointer_path(language).exists()
+        return os.path.lexists(self.pointer_path(language))
 
     def pointer(self, language: str) -> Pointer:
         """Return which versions of a language are installed.
@@ -58,7 +59,9 @@ class Places:
             )
         pointer = read_stored(Pointer, self.read("languages", place.name), str(place))
         if pointer.language != language:
-            raise LibraryError(f"`{place}` must be of {language}, but is of {pointer.language}. Add {language} again.")
+            failure = LibraryError(f"`{place}` must be of {language}, but is of {pointer.language}. Add it again.")
+            failure.code = "library.damaged"
+            raise failure
         return pointer
 
     def parts(self, language: str, role: Role) -> tuple[str, str]:
@@ -86,7 +89,9 @@ class Places:
         try:
             return disk.read_file(self.path, parts, JSON_BYTES)
         except AdapterError as error:
-            raise LibraryError(str(error)) from None
+            failure = LibraryError(str(error))
+            failure.code = "library.unreadable" if error.code == "adapter.unreadable" else "library.damaged"
+            raise failure from None
 
     def adapters(self) -> list[tuple[str, Role]]:
         """Return the language and role of every adapter folder."""

@@ -8,7 +8,6 @@ no file of another.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -220,8 +219,11 @@ class Library:
         """Write both versions, then the pointer."""
         old = None
         if self.places.installed(language):
-            with contextlib.suppress(LibraryError):  # damaged: adding the language again mends it
+            try:
                 old = self.pointer(language)
+            except LibraryError as error:
+                if error.code != "library.damaged":  # what is damaged is mended by adding the language again
+                    raise
         new = {role.value: content_hash(files[role]) for role in Role}
         for role in Role:
             self._publish(AdapterName(language, role), new[role.value], files[role])
@@ -236,8 +238,12 @@ class Library:
 
     def _publish(self, name: AdapterName, version: str, files: Mapping[str, bytes]) -> None:
         """Put a version on disk, unless it lies there intact already."""
-        with contextlib.suppress(AdapterError):
+        try:
             self._decode(name, version)
+        except AdapterError as error:
+            if error.code == "adapter.unreadable":
+                raise
+        else:
             return
         with disk.reported(self.path):
             disk.write_folder(self.places.folder(*name) / version, {file: files[file] for file in FILES})

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from pydantic import Field
 from rich.console import Console
 
 from lingraft.atoms import Direction, LanguageError
@@ -30,9 +29,9 @@ from lingraft.measure.table import table
 class Weights(Settings):
     """The weights of the roles in a direction."""
 
-    source: float = Field(1.0)
+    source: float = 1.0
     """Weight of the source language's input adapter."""
-    target: float = Field(1.0)
+    target: float = 1.0
     """Weight of the target language's output adapter."""
 
 
