@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lingraft.atoms import Direction, LanguageError, Role
+from lingraft.atoms import DataError, Direction, LanguageError, Role
 from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.direction import attach
@@ -146,10 +146,30 @@ def translate(
         raise LanguageError(f"`--from` and `--to` must be two languages, but both are {name(direction.source)}.")
     library = open_library(path, base_id, device, dtype)
     routes = router(library, [direction])
-    lines = click.get_text_stream("stdin", encoding="utf-8").read().splitlines()
+    lines = read_lines(sys.stdin.buffer.read())
     with attach(library.base, routes) as translator, counting(len(lines), str(direction)) as advance:
         for text in translator.translate(lines, direction, beam=beam, batch_size=batch, progress=advance):
             click.echo(text)
+
+
+def read_lines(data: bytes) -> list[str]:
+    """Return the lines of UTF-8 text; only line feeds end a line.
+
+    Args:
+        data: The bytes.
+
+    Returns:
+        The lines without their ends.
+
+    Raises:
+        DataError: If the bytes are not UTF-8.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"standard input must be UTF-8, but line {number} is not. Convert it, e.g. with iconv.") from None
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 @click.command()
