@@ -1,9 +1,11 @@
-"""What NLLB's codes add to ISO 639 and CLDR: the few facts that `langcodes` cannot know.
+"""What is known of codes: ISO 639 and CLDR through `langcodes`, and the few facts that NLLB adds.
 
 Keys and members are ISO 639-3 codes; a value with a script is a whole internal code.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 MEMBER = {
     "ara": "arb",
@@ -87,3 +89,49 @@ AMBIGUOUS_FAMILIES = {
 
 SEVERAL_SCRIPTS = frozenset({"ace", "bjn", "kas", "knc", "min", "srp", "taq", "zho"})
 """Languages usually written in more than one script, so that a name alone does not say which."""
+
+NO_LANGUAGE = {"mis", "mul", "und", "zxx"}
+"""Codes of ISO 639 that mean no one language."""
+
+
+@lru_cache(maxsize=1)
+def alpha2() -> dict[str, str]:
+    """Return ISO 639-3 → ISO 639-1, without the withdrawn codes."""
+    from langcodes.data_dicts import LANGUAGE_ALPHA3
+
+    return {three: two for two, three in LANGUAGE_ALPHA3.items() if len(two) == 2 and two not in OLD}
+
+
+@lru_cache(maxsize=4096)
+def alpha3(subtag: str) -> str | None:
+    """Return the ISO 639-3 code of a language subtag of two or three letters; None where there is none."""
+    from langcodes.data_dicts import LANGUAGE_ALPHA3, LANGUAGE_ALPHA3_BIBLIOGRAPHIC, VALIDITY
+
+    subtag = subtag.lower()
+    bibliographic = {old: two for two, old in LANGUAGE_ALPHA3_BIBLIOGRAPHIC.items()}
+    subtag = bibliographic.get(subtag, subtag)
+    if len(subtag) == 2:
+        return OLD.get(subtag) or LANGUAGE_ALPHA3.get(subtag)
+    real = subtag in alpha2() or (bool(VALIDITY.match(subtag)) and subtag not in NO_LANGUAGE)
+    return subtag if real else None
+
+
+def is_script(script: str) -> bool:
+    """Say whether a text is a code of ISO 15924."""
+    from langcodes.data_dicts import ALL_SCRIPTS
+
+    return script in ALL_SCRIPTS
+
+
+def usual_script(language: str) -> str:
+    """Return the usual script of an ISO 639-3 language, "" where none is known."""
+    from langcodes.data_dicts import LIKELY_SUBTAGS, MACROLANGUAGES
+
+    two = alpha2().get(language, language)
+    likely = LIKELY_SUBTAGS.get(two) or LIKELY_SUBTAGS.get(MACROLANGUAGES.get(two, ""), "")
+    return SCRIPT.get(language) or (likely.split("-")[1] if likely else "")
+
+
+def macros(language: str) -> list[str]:
+    """Return the macrolanguages whose usual member a language is."""
+    return [macro for macro, member in MEMBER.items() if member == language]

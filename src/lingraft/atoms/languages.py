@@ -26,9 +26,12 @@ from lingraft.atoms.language_tables import (
     MEMBER_BY_SCRIPT,
     MEMBER_BY_TERRITORY,
     NAME,
-    OLD,
-    SCRIPT,
     SEVERAL_SCRIPTS,
+    alpha2,
+    alpha3,
+    is_script,
+    macros,
+    usual_script,
 )
 
 _FULL = re.compile(r"([A-Za-z]{3})_([A-Za-z]{4})")
@@ -37,7 +40,6 @@ _TAG = re.compile(
     r"(?:[-_](?P<territory>[A-Za-z]{2}|[0-9]{3}))?(?:[-_](?:[A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}))*"
 )
 _NO_TERRITORY = {"XX", "ZZ"}  # mBART writes en_XX
-_NO_LANGUAGE = {"mis", "mul", "und", "zxx"}
 
 
 @lru_cache(maxsize=4096)
@@ -61,6 +63,7 @@ def parse(text: str) -> str:
     return code
 
 
+@lru_cache(maxsize=4096)
 def find(text: str) -> str | None:
     """Return the internal code of a language, None where `parse` would refuse."""
     try:
@@ -81,7 +84,7 @@ def name(code: str) -> str:
     english = NAME.get(language) or langcodes.Language.make(_tag_of_name(language)).language_name()
     if english.startswith("Unknown language"):
         english = language
-    if script == _usual_script(language) and language not in SEVERAL_SCRIPTS:
+    if script == usual_script(language) and language not in SEVERAL_SCRIPTS:
         return english
     return f"{english} ({langcodes.Language.make(script=script).script_name()})"
 
@@ -89,7 +92,7 @@ def name(code: str) -> str:
 def iso639(code: str) -> str:
     """Return the shortest ISO 639 code of a language, as model cards want it: "de", "fur", "zh"."""
     language = parse(code).split("_")[0]
-    return next((two for key in (language, *_macros(language)) if (two := _alpha2().get(key))), language)
+    return next((two for key in (language, *macros(language)) if (two := alpha2().get(key))), language)
 
 
 def in_form_of(code: str, like: str) -> str:
@@ -108,7 +111,7 @@ def in_form_of(code: str, like: str) -> str:
     if _FULL.fullmatch(like.strip()):
         return code
     match = _TAG.fullmatch(like.strip())
-    if match is None or _alpha3(match["language"]) is None:
+    if match is None or alpha3(match["language"]) is None:
         return name(code) if find(name(code)) == code else code
     other = find(like)
     bare_three = len(match["language"]) == 3 and (other is None or match["language"].lower() != iso639(other))
@@ -122,13 +125,13 @@ def in_form_of(code: str, like: str) -> str:
 def _resolve(spelled: str) -> str | None:
     """Return the code of a text as a full code, a tag or a name; None where it is neither."""
     if match := _FULL.fullmatch(spelled):
-        language, script = _alpha3(match[1]), match[2].capitalize()
-        if language and _is_script(script):
+        language, script = alpha3(match[1]), match[2].capitalize()
+        if language and is_script(script):
             return f"{language}_{script}"
         if language:
             raise LanguageError(
                 f"The script of `{spelled}` must be of ISO 15924, but is `{script}` instead. "
-                f"Did you mean {language}_{_usual_script(language) or 'Latn'}?"
+                f"Did you mean {language}_{usual_script(language) or 'Latn'}?"
             )
     elif (match := _TAG.fullmatch(spelled)) and (code := _from_tag(spelled, match)):
         return code
@@ -139,10 +142,10 @@ def _from_tag(spelled: str, match: re.Match[str]) -> str | None:
     """Return the code that a BCP-47 tag means; None where it is none."""
     from langcodes.data_dicts import VALIDITY
 
-    language = _alpha3(match["extended"] or match["language"])
+    language = alpha3(match["extended"] or match["language"])
     script = (match["script"] or "").capitalize()
     territory = (match["territory"] or "").upper()
-    if language is None or (script and not _is_script(script)):
+    if language is None or (script and not is_script(script)):
         return None
     if territory and territory not in _NO_TERRITORY and not VALIDITY.match(territory):
         return None
@@ -159,14 +162,14 @@ def _complete(tag: str) -> str:
 
     match = _TAG.fullmatch(tag)
     assert match is not None
-    macro = _alpha3(match["extended"] or match["language"]) or ""
+    macro = alpha3(match["extended"] or match["language"]) or ""
     script = (match["script"] or "").capitalize()
     territory = (match["territory"] or "").upper()
-    likely = LIKELY_SUBTAGS.get(f"{_alpha2().get(macro, macro)}-{territory}")
+    likely = LIKELY_SUBTAGS.get(f"{alpha2().get(macro, macro)}-{territory}")
     script = script or (likely.split("-")[1] if likely else "")
     member = MEMBER_BY_TERRITORY.get((macro, territory)) or MEMBER_BY_SCRIPT.get((macro, script))
     language = member or MEMBER.get(macro, macro)
-    script = script or _usual_script(language)
+    script = script or usual_script(language)
     if not script:
         raise LanguageError(
             f"`{tag}` must say its script, but CLDR knows none that is usual instead. "
@@ -186,7 +189,7 @@ def _from_name(spelled: str) -> str | None:
         inner = re.sub(r"\s+script$", "", match[2].strip(), flags=re.IGNORECASE)
         within = _lookup(inner, "en", "script") or _lookup(inner, "en", "territory")
         tag = f"{tag.split('-')[0]}-{within}" if tag and within else None
-    if tag is None or (match := _TAG.fullmatch(tag)) is None or (language := _alpha3(match["language"])) is None:
+    if tag is None or (match := _TAG.fullmatch(tag)) is None or (language := alpha3(match["language"])) is None:
         return None
     if language in AMBIGUOUS_NAMES and "-" not in tag:
         raise _ambiguous(spelled, AMBIGUOUS_NAMES[language])
@@ -210,52 +213,10 @@ def _names(language: str, category: str) -> Any:
     return load_trie(data_filename(f"trie/{language}/name_to_{category}.marisa"))
 
 
-@lru_cache(maxsize=1)
-def _alpha2() -> dict[str, str]:
-    """Return ISO 639-3 → ISO 639-1, without the withdrawn codes."""
-    from langcodes.data_dicts import LANGUAGE_ALPHA3
-
-    return {three: two for two, three in LANGUAGE_ALPHA3.items() if len(two) == 2 and two not in OLD}
-
-
-@lru_cache(maxsize=4096)
-def _alpha3(subtag: str) -> str | None:
-    """Return the ISO 639-3 code of a language subtag of two or three letters; None where there is none."""
-    from langcodes.data_dicts import LANGUAGE_ALPHA3, LANGUAGE_ALPHA3_BIBLIOGRAPHIC, VALIDITY
-
-    subtag = subtag.lower()
-    bibliographic = {old: two for two, old in LANGUAGE_ALPHA3_BIBLIOGRAPHIC.items()}
-    subtag = bibliographic.get(subtag, subtag)
-    if len(subtag) == 2:
-        return OLD.get(subtag) or LANGUAGE_ALPHA3.get(subtag)
-    real = subtag in _alpha2() or (bool(VALIDITY.match(subtag)) and subtag not in _NO_LANGUAGE)
-    return subtag if real else None
-
-
-def _macros(language: str) -> list[str]:
-    """Return the macrolanguages whose usual member a language is."""
-    return [macro for macro, member in MEMBER.items() if member == language]
-
-
 def _tag_of_name(language: str) -> str:
     """Return the tag whose name in CLDR a language carries: the macrolanguage's, unless that is ambiguous."""
-    keys = [key for key in (*_macros(language), language) if key not in AMBIGUOUS_NAMES or key == language]
-    return next((two for key in keys if (two := _alpha2().get(key))), language)
-
-
-def _is_script(script: str) -> bool:
-    from langcodes.data_dicts import ALL_SCRIPTS
-
-    return script in ALL_SCRIPTS
-
-
-def _usual_script(language: str) -> str:
-    """Return the usual script of an ISO 639-3 language, "" where none is known."""
-    from langcodes.data_dicts import LIKELY_SUBTAGS, MACROLANGUAGES
-
-    two = _alpha2().get(language, language)
-    likely = LIKELY_SUBTAGS.get(two) or LIKELY_SUBTAGS.get(MACROLANGUAGES.get(two, ""), "")
-    return SCRIPT.get(language) or (likely.split("-")[1] if likely else "")
+    keys = [key for key in (*macros(language), language) if key not in AMBIGUOUS_NAMES or key == language]
+    return next((two for key in keys if (two := alpha2().get(key))), language)
 
 
 def _ambiguous(text: str, candidates: Sequence[str]) -> LanguageError:
@@ -265,8 +226,8 @@ def _ambiguous(text: str, candidates: Sequence[str]) -> LanguageError:
 
 def _unknown(text: str) -> LanguageError:
     """Return the error for an unknown language, with the nearest spellings."""
-    common = {two: three for three, two in _alpha2().items()}
-    codes = {**{two: two for two in common}, **{_complete(two): two for two in common if _usual_script(common[two])}}
+    common = {two: three for three, two in alpha2().items()}
+    codes = {**{two: two for two in common}, **{_complete(two): two for two in common if usual_script(common[two])}}
     spellings = {key: key for key in _names("en", "language")} | {key.casefold(): key for key in codes}
     text = text if len(text) <= 60 else f"{text[:60]}…"
     near = difflib.get_close_matches(text.casefold(), spellings, n=6, cutoff=0.75)

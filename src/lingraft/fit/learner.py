@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import torch
@@ -12,12 +11,7 @@ from lingraft.atoms import Site
 from lingraft.base import Base, Encoded
 from lingraft.delta import Adapter, Route, Term, Update, fresh
 from lingraft.fit.modular import Modular, Task
-
-
-def seeded(seed: int, *words: object) -> torch.Generator:
-    """Return a generator whose state is a pure function of the seed and the words."""
-    digest = hashlib.sha256(repr((seed, *map(str, words))).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+from lingraft.fit.seed import seeded
 
 
 class Learner:
