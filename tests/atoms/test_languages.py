@@ -30,7 +30,7 @@ sna_Latn snd_Arab som_Latn sot_Latn spa_Latn srd_Latn srp_Cyrl ssw_Latn sun_Latn
 tam_Taml taq_Latn taq_Tfng tat_Cyrl tel_Telu tgk_Cyrl tgl_Latn tha_Thai tir_Ethi tpi_Latn tsn_Latn tso_Latn
 tuk_Latn tum_Latn tur_Latn twi_Latn tzm_Tfng uig_Arab ukr_Cyrl umb_Latn urd_Arab uzn_Latn vec_Latn vie_Latn
 war_Latn wol_Latn xho_Latn ydd_Hebr yor_Latn yue_Hant zho_Hans zho_Hant zsm_Latn zul_Latn
-""".split()
+""".split()  # noqa: SIM905
 """The codes of NLLB-200."""
 
 SECOND_SCRIPT = {"ace_Arab", "bjn_Arab", "kas_Deva", "knc_Arab", "sat_Beng", "taq_Tfng", "zho_Hant"}

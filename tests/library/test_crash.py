@@ -15,7 +15,6 @@ import shelf
 
 from lingraft.atoms import AdapterError, LibraryError, Role
 from lingraft.library import Library, check, disk, save_composition
-from lingraft.library.refusal import FILES
 
 BASE = shelf.base(layers=1, names="qv")
 STEPS = ("fsync", "replace", "rename", "mkdir", "unlink", "open")
@@ -220,44 +219,3 @@ def test_a_writer_may_be_killed_at_any_time(tmp_path):
         timeout=120,
     )
     assert done.stdout.strip() == "whole", done.stderr
-
-
-class Recorder:
-    """Stands in for ``os`` of the disk module and notes what becomes durable, and in which order."""
-
-    def __init__(self) -> None:
-        self.steps: list[tuple[str, Path]] = []
-
-    def __getattr__(self, name: str):
-        return getattr(os, name)
-
-    def fsync(self, handle: int) -> None:
-        self.steps.append(("fsync", Path(os.readlink(f"/proc/self/fd/{handle}"))))
-
-    def rename(self, old, new) -> None:
-        self.steps.append(("rename", Path(new)))
-        os.rename(old, new)
-
-    def replace(self, old, new) -> None:
-        self.steps.append(("replace", Path(new)))
-        os.replace(old, new)
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system doesn't say which file is flushed")
-def test_everything_is_flushed_before_it_gets_its_name_and_the_pointer_comes_last(tmp_path, monkeypatch):
-    library = Library.create(tmp_path.resolve() / "lib", BASE)
-    recorder = Recorder()
-    monkeypatch.setattr(disk, "os", recorder)
-    library.add({"rus_Cyrl": RUSSIAN})
-    steps = recorder.steps
-    named = [i for i, (step, _) in enumerate(steps) if step != "fsync"]
-    assert [steps[i][1].parent.name for i in named] == ["rus_Cyrl.source", "rus_Cyrl.target", "languages"]
-    assert [steps[i][0] for i in named] == ["rename", "rename", "replace"]
-    for i, files in zip(named, (FILES, FILES, ()), strict=True):
-        step, path = steps[i]
-        before = [place for _, place in steps[:i] if place.parent == path.parent or place.parent.parent == path.parent]
-        drafts = {place for place in before if place.name.startswith(disk.DRAFT)}
-        assert any({draft / name for name in files} <= set(before) for draft in drafts)
-        assert steps[i + 1] == ("fsync", path.parent)
-    assert ("fsync", library.path / "adapters") in steps
-    assert ("fsync", library.path) in steps
