@@ -93,6 +93,25 @@ def test_a_gzip_file_cut_anywhere_is_refused(tmp_path_factory, cut):
         read(f"{folder}/{{a}}-{{b}}.tsv.gz", ["deu_Latn"])
 
 
+def test_a_damaged_gzip_file_a_folder_and_another_ending_are_refused_by_name(tmp_path):
+    whole = gzip.compress(TSV.encode() * 50)
+    for bad in (whole[:30] + b"\xff" * 8 + whole[38:], whole[:-8] + b"\0" * 8, b"no gzip at all"):
+        (tmp_path / f"{STEM}.tsv.gz").write_bytes(bad)
+        with pytest.raises(DataError, match=rf"{STEM}.tsv.gz must be (a whole gzip file|readable)"):
+            read(f"{tmp_path}/{{a}}-{{b}}.tsv.gz", ["deu_Latn"])
+    (tmp_path / f"{STEM}.tsv").mkdir()
+    with pytest.raises(DataError, match=rf"{STEM}.tsv must be readable"):
+        read(f"{tmp_path}/{{a}}-{{b}}.tsv", ["deu_Latn"])
+    with pytest.raises(DataError, match=r"must end in \.tsv, .* but is '.*\.txt'"):
+        read(f"{tmp_path}/{{a}}-{{b}}.txt", ["deu_Latn"])
+
+
+@pytest.mark.parametrize("pattern", ["text.tsv", "{a}.tsv", "{b}-{lan}.tsv.gz", ""])
+def test_a_pattern_without_a_place_for_the_codes_is_refused(pattern):
+    with pytest.raises(DataError, match=r"must hold \{a\} and \{b\}"):
+        read(pattern, ["deu_Latn"])
+
+
 def test_a_missing_file_unequal_sides_and_the_pivot_itself_are_refused(tmp_path):
     with pytest.raises(DataError, match=f"{STEM}.tsv must be a file"):
         read(f"{tmp_path}/{{a}}-{{b}}.tsv", ["deu_Latn"])
@@ -119,6 +138,15 @@ def test_cleaning_composes_strips_and_counts():
     pairs = clean("deu_Latn", "eng_Latn", left, right, "made")
     assert rows(pairs) == [("Grün", "green")]
     assert pairs.dropped == {"doubled": 1, "empty": 2, "overlong": 1, "of unlike length": 1}
+
+
+def test_cleaning_keeps_what_is_just_short_enough_and_names_that_are_the_same():
+    kept = [("a" * 1000, "b" * 1000), ("n" * 50, "no"), ("n" * 54, "n" * 6), ("Berlin", "Berlin")]
+    left_out = [("a" * 1001, "b" * 1000), ("no", "n" * 51), ("n" * 55, "n" * 6)]
+    pairs = clean("deu_Latn", "eng_Latn", *zip(*kept, *left_out, strict=True), "made")
+    assert rows(pairs) == kept
+    assert pairs.dropped == {"overlong": 1, "of unlike length": 2}
+    assert repr(pairs) == "Pairs(deu_Latn-eng_Latn: 4 rows from made)"
 
 
 @given(st.lists(st.tuples(st.text(max_size=6), st.text(max_size=6)), min_size=1, max_size=20))
@@ -152,8 +180,10 @@ def test_a_split_shares_no_sentence_and_depends_on_sentences_and_seed_alone(numb
 def test_another_seed_holds_out_others_and_few_rows_are_refused():
     pairs = made([f"d{i}" for i in range(200)], [f"e{i}" for i in range(200)])
     assert split_dev(pairs, 0.1, 50, 1)[1] != split_dev(pairs, 0.1, 50, 2)[1]
-    with pytest.raises(DataError, match="at least 20 rows"):
+    with pytest.raises(DataError, match=r"at least 20 rows .* has 10\. Give --dev"):
         split_dev(pairs.pick(range(10)), 0.1, 50, 1)
+    with pytest.raises(DataError, match="all recur"):
+        split_dev(made(["always"] * 30, [f"e{i}" for i in range(30)]), 0.05, 400, 1)
 
 
 def test_overlap_counts_shared_rows():

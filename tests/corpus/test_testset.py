@@ -47,6 +47,27 @@ def test_missing_files_and_a_pattern_without_a_place_are_refused(folder):
         read_testset(f"{folder}/test.txt")
 
 
+def test_only_files_named_by_a_whole_code_are_found(folder):
+    for name in ("test.de.txt.gz", "test.xxx_Yyyy.txt.gz", "test.deu_Latn.txt.gz.bak", "atest.ita_Latn.txt.gz"):
+        (folder / name).write_bytes(b"")
+    assert read_testset(f"{folder}/test.{{lang}}.txt.gz").languages == ("deu_Latn", "eng_Latn")
+
+
+def test_a_code_may_occur_twice_in_the_pattern(folder):
+    for code in ("deu_Latn", "eng_Latn"):
+        (folder / f"{code}-{code}.txt").write_text("a line\n")
+    (folder / "deu_Latn-eng_Latn.txt").write_text("another kind of file\n")
+    assert read_testset(f"{folder}/{{lang}}-{{lang}}.txt").languages == ("deu_Latn", "eng_Latn")
+
+
+def test_an_empty_file_and_a_missing_folder_are_refused(folder):
+    (folder / "test.fra_Latn.txt.gz").write_bytes(gzip.compress(b"\n"))
+    with pytest.raises(DataError, match=r"test\.fra_Latn\.txt\.gz must hold text, but is empty"):
+        read_testset(f"{folder}/test.{{lang}}.txt.gz")
+    with pytest.raises(DataError, match="there is none. Check the folder"):
+        read_testset(f"{folder}/nowhere/test.{{lang}}.txt")
+
+
 def test_real_text(shared_data):
     found = read_testset(f"{shared_data}/tatoeba/multi/test.{{lang}}.txt.gz")
     assert found.languages == ("deu_Latn", "eng_Latn", "epo_Latn", "fra_Latn", "rus_Cyrl")

@@ -14,6 +14,12 @@ from lingraft.atoms.languages import parse
 def lines(path: Path) -> list[str]:
     """Return the lines of a UTF-8 file, decompressed where its name ends in ``.gz``; line ends are taken off.
 
+    Args:
+        path: The file.
+
+    Returns:
+        The lines in order, empty ones included.
+
     Raises:
         DataError: If the file is missing, empty, cut short, not UTF-8, or holds a NUL.
     """
@@ -48,6 +54,12 @@ def lines(path: Path) -> list[str]:
 def two_columns(path: Path) -> tuple[list[str], list[str]]:
     """Return the columns of a tab-separated file.
 
+    Args:
+        path: The file; ``.gz`` is decompressed.
+
+    Returns:
+        The left and the right column, of equal length, in the order of the lines.
+
     Raises:
         DataError: As ``lines``; or if a line has not exactly two columns.
     """
@@ -65,6 +77,14 @@ def json_columns(path: Path, a: str, b: str) -> tuple[list[str], list[str]]:
     """Return the texts of two languages from a file with one JSON object per line.
 
     The keys may be any usual form of a language's code. Lines that lack one of the two are left out.
+
+    Args:
+        path: The file; ``.gz`` is decompressed.
+        a: Code of the first language, e.g. eng_Latn.
+        b: Code of the second.
+
+    Returns:
+        The texts in ``a`` and those in ``b``, of equal length, in the order of the lines.
 
     Raises:
         DataError: As ``lines``; or if a line is no object of texts, or none has both languages.

@@ -28,6 +28,12 @@ class Recipe:
     def resolve(self, sites: Iterable[Site]) -> dict[Site, dict[Role, float]]:
         """Return the weight of each role at each site; every site is mixed exactly once.
 
+        Args:
+            sites: The sites to mix at; every layer that ``layers`` names must be among theirs.
+
+        Returns:
+            Site → weight of each role: that of its layer in ``layers``, else the recipe's own.
+
         Raises:
             ConfigError: If ``layers`` names a layer that the sites do not have.
         """

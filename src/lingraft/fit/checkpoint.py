@@ -40,6 +40,10 @@ class Checkpoints:
     def save(self, learners: Sequence[Learner], step: int) -> None:
         """Write the state of all learners durably, then drop the older checkpoint.
 
+        Args:
+            learners: All learners of the run, the stopped ones too.
+            step: Steps of the run so far; names the checkpoint.
+
         Raises:
             TrainingError: If the disk is full or cannot be written; the older checkpoint stays.
         """
@@ -78,6 +82,9 @@ class Checkpoints:
 
     def restore(self, learners: Sequence[Learner]) -> int:
         """Load the newest checkpoint into the learners.
+
+        Args:
+            learners: Fresh learners of the same run; their parameters, optimiser and schedule are overwritten.
 
         Returns:
             The step to go on from; 0 where there is no checkpoint.

@@ -116,6 +116,12 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
     The rows of all learners pass the base together, in as many batches as the token budget asks for.
     Each learner's loss is the mean over its own tokens, so no learner can tell who else was there.
 
+    Args:
+        base: The frozen base.
+        routing: Sends each row through the adapter of its learner.
+        active: The learners that take a step, at least one, all of one regime.
+        reporter: Is told each learner's loss, in nats per target token.
+
     Raises:
         TrainingError: If a loss is not finite.
     """

@@ -59,6 +59,14 @@ class Modular(Settings):
     def tasks(self, base: Base, corpus: Sequence[Pairs], dev: Sequence[Pairs]) -> list[Task]:
         """Return the two tasks of each language of the corpus, input adapter first.
 
+        Args:
+            base: The base, which gives sites and format and makes the bridge rows.
+            corpus: Training text, each language paired with English.
+            dev: Held-out text of at least the same languages.
+
+        Returns:
+            One task per language and role, in the order of the corpus.
+
         Raises:
             DataError: If a text is not paired with English, or a language has no dev text.
             ConfigError: If ``sites`` names what the base does not have.

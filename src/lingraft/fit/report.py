@@ -49,6 +49,9 @@ class TensorBoard(Silent):
     def __init__(self, folder: Path) -> None:
         """Open a log in ``folder``.
 
+        Args:
+            folder: Where the event files go; made where it is missing.
+
         Raises:
             ConfigError: If the package tensorboard is not installed.
         """

@@ -168,7 +168,9 @@ def read_lines(data: bytes) -> list[str]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"standard input must be UTF-8, but line {number} is not. Convert it, e.g. with iconv.") from None
+        raise DataError(
+            f"standard input must be UTF-8, but line {number} is not. Convert it, e.g. with iconv."
+        ) from None
     return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 

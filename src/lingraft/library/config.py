@@ -125,6 +125,9 @@ def read_config(data: bytes | bytearray, base: Base) -> Layout:
         data: The config, from anyone.
         base: The base that it must fit.
 
+    Returns:
+        Rank and alpha of each module, in the order of ``target_modules``.
+
     Raises:
         AdapterError: It is no LoRA of this base, or wants anything beyond one.
     """

@@ -35,6 +35,9 @@ def read_file(root: Path, parts: tuple[str, ...], limit: int) -> bytearray:
         parts: The names that lead from it to the file.
         limit: Most bytes; checked before anything is allocated.
 
+    Returns:
+        All bytes of the file, as a buffer of its own.
+
     Raises:
         AdapterError: It is missing, a link or no regular file, too large (it is damaged), or the disk
             fails (it is ``adapter.unreadable``, and may well be intact).
@@ -128,6 +131,9 @@ def remove_file(path: Path) -> None:
 @contextlib.contextmanager
 def reported(path: Path) -> Iterator[None]:
     """Turn what the disk says while ``path`` is written into an error for a person.
+
+    Args:
+        path: What is being written, as the message names it.
 
     Raises:
         LibraryError: The disk is full or failed; the state before is kept.

@@ -29,6 +29,13 @@ _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 def save(adapter: Adapter, base: Base, record: Record, profile: Profile, folder: Path) -> None:
     """Write an adapter to a new folder, durably and in one step.
 
+    Args:
+        adapter: The adapter.
+        base: The base that it belongs to.
+        record: How it came to be, for the manifest.
+        profile: What its language looks like.
+        folder: Where to; it must not exist.
+
     Raises:
         AdapterError: ``load`` would refuse the adapter.
         LibraryError: ``folder`` exists, or the disk is full or failed.
@@ -38,6 +45,13 @@ def save(adapter: Adapter, base: Base, record: Record, profile: Profile, folder:
 
 def load(folder: Path, base: Base) -> Loaded:
     """Return the adapter that ``save`` wrote to a folder.
+
+    Args:
+        folder: The adapter's folder; other files in it are not opened.
+        base: The base that it must belong to.
+
+    Returns:
+        The adapter with its manifest and the language's profile.
 
     Raises:
         AdapterError: Anything in it is missing, malformed, altered, or of another base.
@@ -63,6 +77,15 @@ def save_composition(updates: Mapping[Site, Update], base: Base, folder: Path) -
 
 def encode(adapter: Adapter, base: Base, record: Record, profile: Profile) -> dict[str, bytes]:
     """Return the files of an adapter by name, after having read them back.
+
+    Args:
+        adapter: The adapter.
+        base: The base that it belongs to.
+        record: How it came to be, for the manifest.
+        profile: What its language looks like.
+
+    Returns:
+        File name → content: config, weights, profile, manifest and card.
 
     Raises:
         AdapterError: ``decode`` would refuse them, e.g. for a value that is not finite.

@@ -150,6 +150,10 @@ def grow(
 def require_scope(library: Library, regime: Modular) -> None:
     """Check that a library's adapters act where the regime's will: one library, one way of composing.
 
+    Args:
+        library: The library that is to grow.
+        regime: Settings of the training.
+
     Raises:
         ConfigError: If they do not.
     """

@@ -31,6 +31,12 @@ class Stored(Settings):
     def from_json(cls: type[M], data: bytes | bytearray) -> M:
         """Return the value that ``to_json`` wrote.
 
+        Args:
+            data: JSON in UTF-8, from anyone.
+
+        Returns:
+            The value, with every field checked.
+
         Raises:
             ValueError: It is no strict JSON, or a field is missing, unknown or wrong: all of them.
         """
@@ -173,6 +179,12 @@ class Card(Stored):
 def read_manifest(data: bytes | bytearray) -> Manifest:
     """Return an adapter's manifest.
 
+    Args:
+        data: ``manifest.json``, from anyone.
+
+    Returns:
+        The manifest; whether it tells the truth is for `decode` to check.
+
     Raises:
         AdapterError: It is not exactly a manifest.
     """
@@ -184,6 +196,14 @@ def read_manifest(data: bytes | bytearray) -> Manifest:
 
 def read_stored(kind: type[M], data: bytes | bytearray, place: str) -> M:
     """Return a pointer or a library's card.
+
+    Args:
+        kind: `Pointer` or `Card`.
+        data: The file's content.
+        place: Where it lies, for the message.
+
+    Returns:
+        The value, of that kind.
 
     Raises:
         LibraryError: It is not exactly that.

@@ -35,6 +35,9 @@ class LanguageModule:
             base: The base that they belong to.
             scope: ``span`` or ``everywhere``: where they must act.
 
+        Returns:
+            Role → files by name, ready to be written.
+
         Raises:
             AdapterError: An adapter does not fit the base, or holds what `load` would refuse.
             LibraryError: The language is no code, or an adapter is of another language, role or scope.

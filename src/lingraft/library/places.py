@@ -34,6 +34,12 @@ class Places:
     def pointer_path(self, language: str) -> Path:
         """Return where a language's pointer lies, installed or not.
 
+        Args:
+            language: The language's code.
+
+        Returns:
+            The path of its pointer file.
+
         Raises:
             LibraryError: ``language`` is no code.
         """
@@ -47,6 +53,12 @@ class Places:
 
     def pointer(self, language: str) -> Pointer:
         """Return which versions of a language are installed.
+
+        Args:
+            language: The language's code.
+
+        Returns:
+            Its pointer: the installed versions and those before them.
 
         Raises:
             LibraryError: The language isn't installed, or its pointer is damaged.
@@ -82,6 +94,12 @@ class Places:
 
     def read(self, *parts: str) -> bytearray:
         """Return one of the library's own small files.
+
+        Args:
+            *parts: The names that lead to it from the library's folder.
+
+        Returns:
+            Its bytes.
 
         Raises:
             LibraryError: It is missing, a link, too large, or cannot be read.

@@ -28,6 +28,9 @@ def refuse(code: str, message: str) -> AdapterError:
     Args:
         code: What is wrong, stable and machine-readable, without the leading ``adapter.``.
         message: What must be, what is instead, and the remedy.
+
+    Returns:
+        The error, with its ``code`` set.
     """
     error = AdapterError(message)
     error.code = f"adapter.{code}"

@@ -56,7 +56,16 @@ class Library:
 
     @classmethod
     def create(cls, path: str | Path, base: Base, *, recipe: Recipe | None = None, scope: str = "span") -> Library:
-        """Make an empty library for ``base``; ``scope`` is ``span`` or ``everywhere``.
+        """Make an empty library.
+
+        Args:
+            path: Its folder, which is missing or empty.
+            base: The base that all its adapters will belong to.
+            recipe: The default recipe, the same in all layers; None: both weights are 1.
+            scope: Where its adapters act: on their own ``span``, or ``everywhere``.
+
+        Returns:
+            The library, opened for ``base``.
 
         Raises:
             LibraryError: There is one already, the folder holds other things, or the disk failed.
@@ -88,6 +97,13 @@ class Library:
     @classmethod
     def open(cls, path: str | Path, base: Base | None = None) -> Library:
         """Open a library, for ``base`` or only to look at it.
+
+        Args:
+            path: Its folder.
+            base: The base that its adapters are for; None: nothing can be loaded or added.
+
+        Returns:
+            The library.
 
         Raises:
             LibraryError: There is none, its card is damaged, or it belongs to another base.
@@ -134,6 +150,12 @@ class Library:
     def pointer(self, language: str) -> Pointer:
         """Return which versions of a language are installed.
 
+        Args:
+            language: The language's code.
+
+        Returns:
+            Its pointer: the installed versions and those before them.
+
         Raises:
             LibraryError: The language isn't installed, or its pointer is damaged.
         """
@@ -141,6 +163,13 @@ class Library:
 
     def load(self, language: str, role: Role) -> Adapter:
         """Return an installed adapter, after checking everything about it.
+
+        Args:
+            language: The language's code.
+            role: Which of its two adapters.
+
+        Returns:
+            The adapter, one update per site.
 
         Raises:
             LibraryError: The language isn't installed, or the library was opened for no base.
@@ -191,6 +220,9 @@ class Library:
 
     def remove(self, language: str) -> None:
         """Remove a language with all its versions; the others are untouched.
+
+        Args:
+            language: The language's code.
 
         Raises:
             LibraryError: It isn't installed, another writer holds the library, or the disk failed.

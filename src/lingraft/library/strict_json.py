@@ -16,6 +16,9 @@ def parse_object(data: bytes | bytearray | memoryview, *, limit: int = JSON_BYTE
         data: JSON in UTF-8.
         limit: Most bytes.
 
+    Returns:
+        Its fields by name.
+
     Raises:
         ValueError: It is too long or too deep, no JSON object, names something twice, or holds a number
             that is not finite; the message says which, to stand after "but".

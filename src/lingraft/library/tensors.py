@@ -43,6 +43,9 @@ def read_tensors(data: bytes | bytearray, shapes: Shapes) -> dict[str, Tensor]:
         data: The file, from anyone.
         shapes: The names that it must have, no more and no fewer, each with its shape.
 
+    Returns:
+        Name → tensor in the dtype of the file, copied out of ``data``, in the order of ``shapes``.
+
     Raises:
         AdapterError: The header is malformed, a tensor is missing, extra, of another shape or dtype, or
             holds a value that is not finite or absurdly large. The message names the tensor.

@@ -89,6 +89,9 @@ def decode(read: Read, base: Base, name: AdapterName | None = None, version: str
         name: The language and role that it must have.
         version: The content hash that it must have; None for files that come from outside a library.
 
+    Returns:
+        The adapter with its manifest and the language's profile.
+
     Raises:
         AdapterError: Anything is missing, malformed, altered, or of another base.
     """
@@ -122,6 +125,10 @@ def decode(read: Read, base: Base, name: AdapterName | None = None, version: str
 
 def match_base(found: BaseIdentity, base: Base) -> None:
     """Check that an adapter was made for this base, tokenizer and prompt.
+
+    Args:
+        found: What the adapter's manifest says.
+        base: The base that is loaded.
 
     Raises:
         AdapterError: It was made for others; the message names both bases.

@@ -38,6 +38,14 @@ def identifier(library: Library) -> Identifier:
 def choose_languages(library: Library, testset: TestSet, wanted: Sequence[str] | None) -> tuple[str, ...]:
     """Return the languages to measure: those asked for, or all installed ones and English that the test set has.
 
+    Args:
+        library: The library.
+        testset: The test set.
+        wanted: Codes that were asked for, taken as they are; None or empty: all that can be measured.
+
+    Returns:
+        At least two codes, in the order asked for; else the installed ones sorted, then English.
+
     Raises:
         DataError: If fewer than two are left.
     """

@@ -1,0 +1,56 @@
+"""Splitting loses nothing: joined again untranslated, any text is what it was."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lingraft.direction.sentences import LONGEST, join, split
+
+LANGUAGES = st.sampled_from(["deu_Latn", "eng_Latn", "epo_Latn", "hin_Deva", "jpn_Jpan", "rus_Cyrl", "xxx_Latn"])
+PIECES = st.sampled_from(
+    ["Dr. Müller", "et al.", "No!", "«Да?»", "3.14", "...", "e.g.", "。", "です。", "！", "؟", "।", "x" * 500, "Hi 👋🏽.",
+     "\n", "\r\n", "\r", "\n\n", "\t", " ", "  ", "\u2028", "\u0085", "\x0b", "\x1c", "\u00a0", "\u200b", "a\u0301", "(", '"', "1. "]
+)  # fmt: skip
+TEXTS = st.text(max_size=60) | st.lists(PIECES, max_size=25).map("".join) | st.lists(PIECES, max_size=25).map(" ".join)
+
+
+@given(TEXTS, LANGUAGES)
+def test_untranslated_pieces_join_to_the_text(text, language):
+    pieces = split(text, language)
+    assert join(pieces, dict(pieces.sentences())) == text
+    for _, sentence in pieces.sentences():
+        assert 0 < len(sentence) <= LONGEST
+        assert sentence == sentence.strip()
+        assert "\n" not in sentence
+        assert "\r" not in sentence
+
+
+@given(st.text(alphabet="ab .\n", min_size=LONGEST, max_size=5 * LONGEST))
+def test_nothing_longer_than_the_bound_is_passed_on_whole(text):
+    pieces = split(text, "eng_Latn")
+    assert all(len(sentence) <= LONGEST for _, sentence in pieces.sentences())
+    assert join(pieces, dict(pieces.sentences())) == text
+
+
+def test_long_sentences_are_cut_at_spaces_and_words_without_end_anywhere():
+    words = "word " * 200
+    found = [sentence for _, sentence in split(words, "eng_Latn").sentences()]
+    assert len(found) == 3
+    assert {word for sentence in found for word in sentence.split()} == {"word"}
+    assert [len(sentence) for _, sentence in split("x" * 1000, "eng_Latn").sentences()] == [400, 400, 200]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "\n\n \r\n\t"])
+def test_blank_text_has_nothing_to_translate(text):
+    pieces = split(text, "eng_Latn")
+    assert list(pieces.sentences()) == []
+    assert join(pieces, {}) == text
+
+
+def test_what_stands_between_sentences_stays():
+    text = " Dr. Smith sleeps.  He snores!\n\n\tThe end?\r\nYes. \n"
+    pieces = split(text, "eng_Latn")
+    assert [sentence for _, sentence in pieces.sentences()] == ["Dr. Smith sleeps.", "He snores!", "The end?", "Yes."]
+    assert join(pieces, {i: "T" for i, _ in pieces.sentences()}) == " T  T\n\n\tT\r\nT \n"

@@ -1,0 +1,95 @@
+"""Translating: as many texts as were given, in their order, however they were split and batched."""
+
+from __future__ import annotations
+
+import pytest
+
+import banks
+import tiny
+from lingraft.atoms import ConfigError, Direction
+from lingraft.base import fingerprint
+from lingraft.direction import Recipe, attach, compose, route
+
+GERMAN, SPANISH = Direction("deu_Latn", "fra_Latn"), Direction("spa_Latn", "epo_Latn")
+TEXTS = ["der Hund.", "", "das Haus. Das Wasser!\n\n  rot \n", "große Hunde", " \n", "der Hund."]
+
+
+@pytest.fixture(scope="module", params=["llama", "m2m_100"])
+def base(request):
+    return tiny.load(request.param)
+
+
+def translator_of(base):
+    bank = banks.bank(base, size=1.0)
+    return attach(base, lambda direction: route(bank, Recipe(), direction))
+
+
+def test_texts_come_back_in_order_whatever_the_batches(base):
+    directions = [GERMAN, SPANISH, GERMAN, SPANISH, GERMAN, SPANISH]
+    ready: list[int] = []
+    with translator_of(base) as translator:
+        options = {"max_tokens": 6}
+        done = translator.translate(TEXTS, directions, **options, progress=ready.append)
+        alone = [translator.translate([t], d, **options)[0] for t, d in zip(TEXTS, directions, strict=True)]
+        small = translator.translate(TEXTS, directions, **options, batch_size=2)
+        backwards = translator.translate(TEXTS[::-1], directions[::-1], **options)[::-1]
+    assert done == alone == small == backwards
+    assert sum(ready) == len(TEXTS)
+    assert all(count > 0 for count in ready)
+    assert done[0] != done[5]  # the same text in two directions has two translations
+
+
+def test_lines_and_blanks_are_kept(base):
+    with translator_of(base) as translator:
+        done = translator.translate(TEXTS, GERMAN, max_tokens=4)
+    assert (done[1], done[4]) == ("", " \n")
+    assert [text.count("\n") for text in done] == [text.count("\n") for text in TEXTS]
+    assert done[2].split("\n")[1:3:2] == [""]
+    assert done[2].split("\n")[2].startswith("  ")
+    assert done[0] == done[5]
+
+
+def test_nothing_to_do_is_no_error(base):
+    ready: list[int] = []
+    with translator_of(base) as translator:
+        assert translator.translate([], GERMAN, progress=ready.append) == []
+        assert sum(ready) == 0
+        assert translator.translate(["", "\n"], GERMAN, progress=ready.append) == ["", "\n"]
+    assert sum(ready) == 2
+
+
+def test_a_composition_knows_its_direction_and_the_base_is_as_before(base):
+    before = fingerprint(base.model, exact=True)
+    bank = banks.bank(base, size=1.0)
+    with attach(base, compose(bank, Recipe(), GERMAN)) as one, translator_of(base) as several:
+        # Nested: the inner routes are set anew for every batch, so they do not disturb the outer ones.
+        expected = several.translate(TEXTS[:3], GERMAN, max_tokens=4)
+    with attach(base, compose(bank, Recipe(), GERMAN)) as one:
+        assert one.direction == GERMAN
+        assert one.translate(TEXTS[:3], max_tokens=4) == expected
+    assert fingerprint(base.model, exact=True) == before
+
+
+def test_a_wide_beam_and_long_text_lose_nothing(base):
+    text = " ".join(["der Hund sieht das Haus."] * 3) + " " + "wort " * 120
+    with translator_of(base) as translator:
+        (done,) = translator.translate([text], GERMAN, beam=2, max_tokens=3)
+    assert done.endswith(" ")
+
+
+@pytest.mark.parametrize(
+    ("texts", "direction", "options", "message"),
+    [
+        (["a"], None, {}, "`direction` must be given"),
+        (["a", "b"], [GERMAN], {}, "one for each of 2 texts, but names 1"),
+        (["a"], GERMAN, {"beam": 0}, "`beam` must be at least 1, but is 0"),
+        (["a"], GERMAN, {"batch_size": -1}, "`batch_size` must be at least 1"),
+        (["a"], GERMAN, {"max_tokens": 0}, "`max_tokens` must be at least 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(texts, direction, options, message):
+    with (
+        attach(tiny.load("llama"), lambda _: ()) as translator,
+        pytest.raises(ConfigError, match=message),
+    ):
+        translator.translate(texts, direction, **options)
