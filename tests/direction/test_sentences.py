@@ -9,10 +9,25 @@ from hypothesis import strategies as st
 from lingraft.direction.sentences import LONGEST, join, split
 
 LANGUAGES = st.sampled_from(["deu_Latn", "eng_Latn", "epo_Latn", "hin_Deva", "jpn_Jpan", "rus_Cyrl", "xxx_Latn"])
-PIECES = st.sampled_from(
-    ["Dr. Müller", "et al.", "No!", "«Да?»", "3.14", "...", "e.g.", "。", "です。", "！", "؟", "।", "x" * 500, "Hi 👋🏽.",
-     "\n", "\r\n", "\r", "\n\n", "\t", " ", "  ", "\u2028", "\u0085", "\x0b", "\x1c", "\u00a0", "\u200b", "a\u0301", "(", '"', "1. "]
-)  # fmt: skip
+WORDS = [
+    "Dr. Müller",
+    "et al.",
+    "e.g.",
+    "1. ",
+    "No!",
+    "«Да?»",
+    "3.14",
+    "...",
+    "です。",
+    "！",
+    "؟",
+    "।",
+    "(",
+    '"',
+    "👋🏽.",
+]
+SPACES = ["\n", "\r\n", "\r", "\n\n", "\t", "  ", "\u2028", "\u0085", "\x0b", "\x1c", "\u00a0", "\u200b", "\u0301"]
+PIECES = st.sampled_from([*WORDS, *SPACES, "x" * 500])
 TEXTS = st.text(max_size=60) | st.lists(PIECES, max_size=25).map("".join) | st.lists(PIECES, max_size=25).map(" ".join)
 
 

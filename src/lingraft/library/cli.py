@@ -128,8 +128,8 @@ def show(language: str, path: Path) -> None:
 @click.option("--to", "target", required=True, help="Language to translate into.")
 @library_option
 @base_options
-@click.option("--beam", default=1, show_default=True, help="Width of the beam; 1 is greedy.")
-@click.option("--batch", default=64, show_default=True, help="Sentences per batch.")
+@click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="Width of the beam; 1 is greedy.")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Sentences per batch.")
 def translate(
     source: str,
     target: str,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from lingraft.atoms import Direction, LibraryError, Scope, Site
 from lingraft.base import Base
@@ -65,14 +66,16 @@ def _write_merged(base: Base, updates: Mapping[Site, Update], folder: Path) -> N
     for site, update in updates.items():
         weight = model.get_submodule(base.sites[site]).weight
         weight.copy_((weight.double() + update.delta().to(weight.device)).to(weight.dtype))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".export-", dir=folder.parent))
+    draft = None
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".export-", dir=folder.parent))
         model.save_pretrained(draft)
         base.tokenizer.save_pretrained(draft)
         os.chmod(draft, 0o755)
         draft.rename(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter is what safetensors makes of a full disk
         raise LibraryError(f"the model could not be written to {folder}: {error}. Make room and try again.") from error
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)

@@ -124,9 +124,15 @@ def grow(
         Which versions of the languages are installed now.
 
     Raises:
+        DataError: If the text of a language holds no letters.
         LibraryError: If the library is of another base, or the disk failed.
         TrainingError: If training stopped.
     """
+    # Made first: text that no profile can be made of is refused before anything is trained or written.
+    profiles = {
+        language: Profile.train(language, pairs.of(language))
+        for language, pairs in zip(wanted.languages, wanted.corpus, strict=True)
+    }
     library = Library.ensure(path, base, scope=wanted.regime.scope)
     require_scope(library, wanted.regime)
     run = fit(base, wanted.corpus, wanted.regime, dev=wanted.dev, work=path / ".runs", reporter=reporter)
@@ -139,7 +145,7 @@ def grow(
             target.adapter,
             _record(pairs, wanted.regime, source, command),
             _record(pairs, wanted.regime, target, command),
-            Profile.train(language, pairs.right if pairs.a == ENGLISH else pairs.left),
+            profiles[language],
         )
     pointers = library.add(modules)
     if run.checkpoints is not None:

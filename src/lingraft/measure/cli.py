@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from lingraft.atoms import Direction, LanguageError
+from lingraft.atoms import DataError, Direction, LanguageError
 from lingraft.atoms.config import Settings, override
 from lingraft.atoms.languages import name, parse
 from lingraft.corpus import TestSet, read_testset
@@ -71,6 +71,7 @@ def measure(
     wanted = [parse(word) for word in languages.replace(",", " ").split()] if languages else None
     if wanted and len(set(wanted)) < len(wanted):
         raise LanguageError(f"`--languages` must name each language once, but is {languages!r} instead.")
+    require_places(json_path, html_path, outputs_path)
     lines = read_testset(testset, wanted, limit)
     library = open_library(path, base_id, device, dtype)
     notes = seen_notes(library, lines)
@@ -92,6 +93,17 @@ def measure(
     show(results, json_path, html_path, "Translation between all pairs")
     if outputs_path is not None:
         results.write_outputs(outputs_path)
+
+
+def require_places(*paths: Path | None) -> None:
+    """Check that files can be written at the end, before hours of measuring.
+
+    Raises:
+        DataError: If there is no folder for one, or it is a folder itself.
+    """
+    for path in paths:
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise DataError(f"`{path}` must be a file in a folder that exists, but is not. Make the folder first.")
 
 
 def seen_notes(library: Library, testset: TestSet) -> list[str]:
