@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ import transformers
 from stage import done, lingraft, picture
 
 import tiny
+from lingraft.direction import Translator
 from lingraft.fit import checkpoint
 from lingraft.library import disk
 
@@ -314,11 +316,14 @@ def test_ctrl_c_while_training_keeps_the_library_and_a_rerun_goes_on(world, libr
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stderr is not None
+        watchdog = threading.Timer(120, child.kill)
+        watchdog.start()
         for line in child.stderr:
             if "epoch 2" in line:
                 child.send_signal(signal.SIGINT)
                 break
         said = child.stderr.read()
+        watchdog.cancel()
     assert child.returncode in (1, 130)
     assert "stopped by SIGINT" in said
     assert "run the same command to go on" in said
@@ -333,6 +338,17 @@ def test_ctrl_c_while_training_keeps_the_library_and_a_rerun_goes_on(world, libr
     assert int(steps[1]) > 0
     assert "added French" in outcome.out
     assert before.items() <= (picture(library) or {}).items()
+
+
+def test_ctrl_c_while_translating_ends_with_130(world, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Translator, "translate", interrupted)
+    words = ("--from", "de", "--to", "eo", "--library", world.library("span"), *CPU)
+    outcome = lingraft("translate", *words, text=b"domodd\n")
+    assert (outcome.code, outcome.out) == (130, "")
+    assert "lingraft: stopped." in outcome.err
 
 
 def test_a_world_is_not_changed_by_its_stories(world, tmp_path):

@@ -7,8 +7,8 @@ import json
 import zlib
 from pathlib import Path
 
-from lingraft.atoms import DataError, LanguageError
-from lingraft.atoms.languages import parse
+from lingraft.atoms import DataError
+from lingraft.atoms.languages import find
 
 
 def lines(path: Path) -> list[str]:
@@ -63,7 +63,7 @@ def two_columns(path: Path) -> tuple[list[str], list[str]]:
     Raises:
         DataError: As ``lines``; or if a line has not exactly two columns.
     """
-    rows = [line.split("\t") for line in lines(path)]
+    rows = [line.split("\t") if line.strip() else ["", ""] for line in lines(path)]
     for number, row in enumerate(rows, 1):
         if len(row) != 2:
             raise DataError(
@@ -76,20 +76,22 @@ def two_columns(path: Path) -> tuple[list[str], list[str]]:
 def json_columns(path: Path, a: str, b: str) -> tuple[list[str], list[str]]:
     """Return the texts of two languages from a file with one JSON object per line.
 
-    The keys may be any usual form of a language's code. Lines that lack one of the two are left out.
+    The keys are codes; where a line lacks the code itself, any other usual form of it will do. A line
+    without text in one of the two gives an empty text there, as a line of a table would.
 
     Args:
-        path: The file; ``.gz`` is decompressed.
-        a: Code of the first language, e.g. eng_Latn.
-        b: Code of the second.
+        path: The file.
+        a: Code of the left language.
+        b: Code of the right language.
 
     Returns:
-        The texts in ``a`` and those in ``b``, of equal length, in the order of the lines.
+        The texts in ``a`` and in ``b``.
 
     Raises:
-        DataError: As ``lines``; or if a line is no object of texts, or none has both languages.
+        DataError: As ``lines``; or if a line is no object, names a language twice, or none has both.
     """
-    left, right = [], []
+    left: list[str] = []
+    right: list[str] = []
     for number, line in enumerate(lines(path), 1):
         if not line.strip():
             continue
@@ -101,18 +103,14 @@ def json_columns(path: Path, a: str, b: str) -> tuple[list[str], list[str]]:
             ) from None
         if not isinstance(value, dict):
             raise DataError(f"{path} must hold a JSON object in each line, but line {number} holds another value.")
-        row = {_code(key): text for key, text in value.items() if isinstance(text, str)}
-        if a in row and b in row:
-            left.append(row[a])
-            right.append(row[b])
-    if not left:
+        for code, column in ((a, left), (b, right)):
+            keys = [code] if code in value else [key for key in value if find(key) == code]
+            if len(keys) > 1:
+                raise DataError(
+                    f"{path} must name {code} once in each line, but line {number} has {' and '.join(keys)}."
+                )
+            text = value[keys[0]] if keys else None
+            column.append(text if isinstance(text, str) else "")
+    if not any(x and y for x, y in zip(left, right, strict=True)):
         raise DataError(f"{path} must have texts in {a} and {b}, but no line has both. Use the codes as keys.")
     return left, right
-
-
-def _code(key: str) -> str:
-    """Return a key as a language code, or as it is where it names none."""
-    try:
-        return parse(key)
-    except LanguageError:
-        return key

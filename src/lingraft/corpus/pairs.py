@@ -130,7 +130,7 @@ def clean(a: str, b: str, left: Sequence[str], right: Sequence[str], origin: str
             why["doubled"] += 1
         else:
             kept[x, y] = None
-    if 2 * same > len(left) and same > 10:
+    if 2 * same > len(left) and same > 2:
         raise DataError(
             f"{origin} must hold {a} and {b}, but {same} of {len(left)} rows have the same text on both sides. "
             "Check that source and target are two languages."
@@ -141,8 +141,9 @@ def clean(a: str, b: str, left: Sequence[str], right: Sequence[str], origin: str
 
 
 def normal(text: str) -> str:
-    """Return a text stripped and in composed form (NFC)."""
-    return unicodedata.normalize("NFC", text).strip()
+    """Return a text as one line, stripped and in composed form (NFC); half a surrogate pair becomes �."""
+    whole = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return " ".join(unicodedata.normalize("NFC", whole).split("\n")).replace("\t", " ").replace("\r", " ").strip()
 
 
 def split_dev(pairs: Pairs, share: float, most: int, seed: int) -> tuple[Pairs, Pairs]:
@@ -184,6 +185,10 @@ def _hash(seed: int, *texts: str) -> bytes:
 
 
 def overlap(one: Pairs, other: Pairs) -> int:
-    """Return how many rows of ``other`` stand in ``one`` too, on both sides."""
-    rows = set(zip(one.left, one.right, strict=True))
-    return sum(row in rows for row in zip(other.left, other.right, strict=True))
+    """Return how many rows of ``other`` share a sentence with ``one``, on either side, letter case aside."""
+
+    def sentences(code: str) -> set[str]:
+        return {line.lower() for line in one.of(code)}
+
+    left, right = sentences(other.a), sentences(other.b)
+    return sum(x.lower() in left or y.lower() in right for x, y in zip(other.left, other.right, strict=True))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lingraft.atoms import DataError, LanguageError
-from lingraft.atoms.languages import parse
+from lingraft.atoms import DataError
+from lingraft.atoms.languages import find
 from lingraft.corpus import files
 from lingraft.corpus.pairs import normal
 
@@ -47,6 +48,8 @@ def read_testset(pattern: str, languages: Sequence[str] | None = None, limit: in
     Raises:
         DataError: If a file is missing or malformed, or the files differ in length.
     """
+    if limit is not None and limit < 1:
+        raise DataError(f"`limit` must be at least 1, but is {limit} instead.")
     if "{lang}" not in pattern:
         raise DataError(
             f"`testset` must hold {{lang}} for the code, but is {pattern!r}. E.g. 'DIR/test.{{lang}}.txt.gz'."
@@ -70,17 +73,10 @@ def read_testset(pattern: str, languages: Sequence[str] | None = None, limit: in
 
 
 def _present(pattern: str) -> list[str]:
-    """Return the codes for which a file is there."""
-    before, after = (Path(pattern).name).split("{lang}", 1)
-    shape = re.compile(re.escape(before) + r"([A-Za-z_-]+)" + re.escape(after).replace(r"\{lang\}", r"\1"))
-    folder = Path(pattern).parent
-    codes = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if match := shape.fullmatch(path.name):
-            try:
-                same = parse(match[1]) == match[1]
-            except LanguageError:
-                continue
-            if same:
-                codes.append(match[1])
-    return codes
+    """Return the codes for which a file is there; ``{lang}`` may stand in folders too."""
+    parts = pattern.split("{lang}")
+    shape = re.compile(
+        r"([A-Za-z_-]+)".join(map(re.escape, parts[:2])) + "".join(rf"\1{re.escape(p)}" for p in parts[2:])
+    )
+    found = (shape.fullmatch(path) for path in sorted(glob.glob("*".join(map(glob.escape, parts)))))
+    return [match[1] for match in found if match and find(match[1]) == match[1]]

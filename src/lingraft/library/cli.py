@@ -69,9 +69,10 @@ def add(
     click.echo(wanted.describe(base), err=True)
     if dry_run:
         return
-    reporters: list[Reporter] = [Watcher()] + ([TensorBoard(tensorboard)] if tensorboard else [])
     command = shlex.join(["lingraft", *sys.argv[1:]])
-    pointers = grow(base, path, wanted, reporter=Several(*reporters), command=command)
+    with Watcher() as watcher:
+        reporters: list[Reporter] = [watcher, *([TensorBoard(tensorboard)] if tensorboard else [])]
+        pointers = grow(base, path, wanted, reporter=Several(*reporters), command=command)
     for language, pointer in pointers.items():
         click.echo(f"added {name(language)} ({language}): source {pointer.source}, target {pointer.target}")
 

@@ -80,12 +80,21 @@ def counting(total: int, what: str) -> Iterator[Callable[[int], None]]:
 
 
 class Watcher:
-    """Shows a training run: a progress bar, and a line at the end of each adapter's epochs."""
+    """Shows a training run: a progress bar, and a line at the end of each adapter's epochs.
+
+    In a ``with`` block the bar is taken away when the run fails, too: else the terminal's cursor stays hidden.
+    """
 
     def __init__(self) -> None:
         """Show nothing yet."""
         self._bar = bar()
         self._task = self._bar.add_task("training", total=None)
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
 
     def start(self, total: int, done: int) -> None:
         """Show the bar, at ``done`` where a run goes on."""
@@ -110,5 +119,6 @@ class Watcher:
             self._bar.advance(self._task, learner.total_steps - learner.step)
 
     def finish(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+        """Take the bar away, if it is there."""
+        if self._bar.live.is_started:
+            self._bar.stop()

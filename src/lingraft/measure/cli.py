@@ -98,6 +98,9 @@ def measure(
 def require_places(*paths: Path | None) -> None:
     """Check that files can be written at the end, before hours of measuring.
 
+    Args:
+        *paths: The files; None for one that nobody asked for.
+
     Raises:
         DataError: If there is no folder for one, or it is a folder itself.
     """
@@ -153,7 +156,9 @@ def demo(out: Path) -> None:
     click.echo(demonstration.INTRODUCTION)
     pattern, lines = demonstration.prepare(out)
     base = open_base("demo", "cpu", "float32")
-    library = demonstration.train(base, out / "library", pattern, Watcher(), shlex.join(["lingraft", *sys.argv[1:]]))
+    command = shlex.join(["lingraft", *sys.argv[1:]])
+    with Watcher() as watcher:
+        library = demonstration.train(base, out / "library", pattern, watcher, command)
     with steps() as step:
         results = measure_library(library, lines, tuple(lines.lines), vias=VIAS, step=step)
     show(results, out / "results.json", out / "report.html", "The phrasebook: directions nobody trained")

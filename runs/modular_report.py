@@ -1,0 +1,52 @@
+"""Write the tables and pictures of docs/results/modular.md from the results of runs/modular.sh."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from lingraft.atoms.languages import name
+from lingraft.measure import Results, bars_svg, heatmap_svg
+
+ENGLISH = "eng_Latn"
+
+
+def main() -> None:
+    """Print Markdown to standard output, and write pictures and JSON beside the document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, help="folder that runs/modular.sh wrote")
+    parser.add_argument("docs", type=Path, help="docs/results")
+    args = parser.parse_args()
+    files = {"span": "span.json", "everywhere": "everywhere.json", "everywhere, best ratio": "everywhere-best.json"}
+    runs = {label: Results.from_json((args.out / file).read_text()) for label, file in files.items()}
+    span, everywhere = runs["span"], runs["everywhere"]
+    best_pivot = max(run.summary["without_pivot"]["pivot"]["chrf++"] for run in (span, everywhere))
+
+    print("| adapters act | via | chrF++ | BLEU | off target | share of the best pivot |\n|---|---|---|---|---|---|")
+    for label, run in runs.items():
+        for via, row in run.summary["without_pivot"].items():
+            share = 100 * row["chrf++"] / best_pivot
+            act = "(base alone)" if via == "base" else label
+            print(
+                f"| {act} | {via} | {row['chrf++']:.1f} | {row['bleu']:.1f} | {row['off_target']:.1f} % | {share:.0f} % |"
+            )
+    print("\n| from ↓ to → | " + " | ".join(name(code) for code in span.languages) + " |")
+    print("|---" * (len(span.languages) + 1) + "|")
+    for source in span.languages:
+        cells = []
+        for target in span.languages:
+            rows = [span.row(source, target, via) for via in ("direct", "pivot", "base")]
+            cells.append(" / ".join(f"{row.chrf:.1f}" for row in rows if row) or "·")
+        print(f"| {name(source)} | " + " | ".join(cells) + " |")
+    around = [
+        (row.source, row.target) for row in span.rows if row.via == "direct" and ENGLISH not in (row.source, row.target)
+    ]
+    (args.docs / "modular-heatmap.svg").write_text(heatmap_svg(span, "direct"), encoding="utf-8")
+    (args.docs / "modular-bars.svg").write_text(bars_svg(span, around), encoding="utf-8")
+    kept = {label: json.loads(run.to_json()) for label, run in runs.items()}
+    (args.docs / "modular.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
