@@ -273,7 +273,6 @@ def test_a_full_disk_while_training_is_an_error_that_says_so(world, library, mon
     assert picture(library) == before
 
 
-@pytest.mark.xfail(strict=True, reason="fit.checkpoint catches OSError, but safetensors raises an error of its own")
 def test_a_disk_that_is_full_for_safetensors_is_an_error_too(world, library, monkeypatch):
     def full_of_its_own(*_: object, **__: object) -> None:
         raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")

@@ -142,20 +142,21 @@ def generate(
         span[i, start : start + len(row.source)] = True
     device = base.device
     routing.set(routes, span.to(device) if decoder_only else None)
-    # A translation is rarely more than twice as long as its source; the bound stops runaway rows.
-    budget = min(max_tokens, 2 * max(len(row.source) for row in rows) + 24)
+    # A translation is rarely more than twice as long as its source; the bound stops runaway rows. It is
+    # each row's own, so that no row's answer depends on who else is in the batch.
+    budgets = [min(max_tokens, 2 * len(row.source) + 24) for row in rows]
     extra = {} if decoder_only else {"decoder_input_ids": torch.tensor([row.target for row in rows], device=device)}
     out = base.model.generate(
         input_ids=ids.to(device),
         attention_mask=mask.to(device),
-        max_new_tokens=budget,
+        max_new_tokens=max(budgets),
         num_beams=beam,
         do_sample=False,
         pad_token_id=pad,
         **extra,
     )
     skip = length if decoder_only else len(rows[0].target)
-    return [base.format.decode(answer.tolist()) for answer in out[:, skip:]]
+    return [base.format.decode(answer[:most].tolist()) for answer, most in zip(out[:, skip:], budgets, strict=True)]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -71,7 +72,7 @@ class Checkpoints:
             shutil.rmtree(final, ignore_errors=True)
             draft.rename(final)
             _sync(self.folder)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise TrainingError(
                 f"a checkpoint could not be written to {self.folder}: {error}. The last one is kept; "
