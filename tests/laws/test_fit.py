@@ -147,8 +147,10 @@ class Killer(Silent):
         if Killer.left == 0:
             os.kill(os.getpid(), getattr(signal, sys.argv[3]))
 train, dev = corpus("deu_Latn", "fra_Latn")
-run = fit(tiny.load("llama"), train, REGIME.model_copy(update={{"precision": "bf16"}}), dev=dev, work=Path(sys.argv[2]), reporter=Killer())
-save_file({{f"{{x}}{{r}}{{k}}": v.contiguous() for x in ("deu_Latn", "fra_Latn") for r in Role for k, v in weights(run, x, r).items()}}, sys.argv[2] + "/result")
+regime = REGIME.model_copy(update={{"precision": "bf16"}})
+run = fit(tiny.load("llama"), train, regime, dev=dev, work=Path(sys.argv[2]), reporter=Killer())
+names = [(language, role) for language in ("deu_Latn", "fra_Latn") for role in Role]
+save_file({{f"{{x}}{{r}}{{k}}": v for x, r in names for k, v in weights(run, x, r).items()}}, sys.argv[2] + "/result")
 """
 
 

@@ -15,7 +15,7 @@ import torch
 
 from lingraft.atoms import AdapterName, TrainingError
 from lingraft.base import Base
-from lingraft.corpus import Pairs
+from lingraft.corpus import Pairs, split_dev
 from lingraft.delta import Adapter, Bank, Routing
 from lingraft.fit.batch import collate, losses, pack
 from lingraft.fit.checkpoint import Checkpoints, run_id
@@ -23,6 +23,8 @@ from lingraft.fit.learner import Learner
 from lingraft.fit.memory import keep_freed_memory
 from lingraft.fit.modular import Modular
 from lingraft.fit.report import Reporter, Silent
+
+DEV_SHARE, DEV_ROWS = 0.05, 400  # of each text, where no dev text is given
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def fit(
     corpus: Sequence[Pairs],
     regime: Modular,
     *,
-    dev: Sequence[Pairs],
+    dev: Sequence[Pairs] | None = None,
     work: Path | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -65,7 +67,7 @@ def fit(
         base: The frozen base.
         corpus: Parallel text, each language paired with English.
         regime: What is trained and how.
-        dev: Held-out text of the same languages, for early stopping.
+        dev: Held-out text of the same languages, for early stopping; None: some rows of the corpus.
         work: Folder for checkpoints; the same call with the same folder goes on where it stopped.
             None: no checkpoints.
         reporter: Is told about progress.
@@ -77,6 +79,8 @@ def fit(
         TrainingError: If a loss is not finite, a checkpoint can't be written, or the run was asked to stop.
     """
     reporter = reporter or Silent()
+    if dev is None:
+        corpus, dev = hold_out(corpus, regime.seed)
     if base.device.type == "cpu":
         keep_freed_memory()
     tasks = regime.tasks(base, corpus, dev)
@@ -108,6 +112,12 @@ def fit(
         },
         checkpoints,
     )
+
+
+def hold_out(corpus: Sequence[Pairs], seed: int) -> tuple[list[Pairs], list[Pairs]]:
+    """Return the corpus without some rows of each text, and those rows as dev text."""
+    halves = [split_dev(pairs, DEV_SHARE, DEV_ROWS, seed) for pairs in corpus]
+    return [train for train, _ in halves], [dev for _, dev in halves]
 
 
 def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter: Reporter) -> None:

@@ -12,14 +12,12 @@ import lingraft
 from lingraft.atoms import ENGLISH, AdapterName, ConfigError, LanguageError, Role
 from lingraft.atoms.languages import name
 from lingraft.base import Base
-from lingraft.corpus import Pairs, overlap, read, split_dev
+from lingraft.corpus import Pairs, overlap, read
 from lingraft.corpus.profile import Profile
-from lingraft.fit import Modular, Reporter, Trained, fit
+from lingraft.fit import Modular, Reporter, Trained, fit, hold_out
 from lingraft.library.manifest import DataSource, Pointer, Record, Training
 from lingraft.library.module import LanguageModule
 from lingraft.library.store import Library
-
-DEV_SHARE, DEV_ROWS = 0.05, 400  # of the training text, where no dev text is given
 
 
 @dataclass(frozen=True)
@@ -93,8 +91,7 @@ def plan(
         if any(pairs.dropped.values())
     ]
     if dev_pattern is None:
-        halves = [split_dev(pairs, DEV_SHARE, DEV_ROWS, regime.seed) for pairs in corpus]
-        corpus, dev = [half[0] for half in halves], [half[1] for half in halves]
+        corpus, dev = hold_out(corpus, regime.seed)
     else:
         dev = read(dev_pattern, languages)
         for train, held_out in zip(corpus, dev, strict=True):

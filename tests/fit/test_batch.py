@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tiny
+from lingraft.atoms import Direction
+from lingraft.base import Encoded
+from lingraft.fit.batch import collate, losses, pack
+
+row = st.builds(
+    lambda s, t, a: Encoded(tuple(range(3, 3 + s)), tuple(range(3, 3 + t)), tuple(range(3, 3 + a))),
+    st.integers(1, 30),
+    st.integers(1, 4),
+    st.integers(1, 30),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(row, min_size=1, max_size=20), min_size=1, max_size=6), st.integers(1, 400))
+def test_packing_keeps_every_row_once_within_the_budget(rows, tokens):
+    batches = list(pack(rows, tokens))
+    packed = sorted((i, r.source, r.target, r.answer) for batch in batches for i, r in batch)
+    assert packed == sorted((i, r.source, r.target, r.answer) for i, mine in enumerate(rows) for r in mine)
+    for batch in batches:
+        assert [i for i, _ in batch] == sorted(i for i, _ in batch)
+        longest = max(len(r.source) + len(r.target) + len(r.answer) - 1 for _, r in batch)
+        assert longest * len(batch) <= tokens or len({i for i, _ in batch}) == len(batch)
+
+
+def test_the_loss_is_the_sum_of_each_rows_own_cross_entropy():
+    """The reference computes each row alone, position by position, in float64."""
+    for family in ("llama", "m2m_100"):
+        base = tiny.load(family)
+        rows = base.format.encode(
+            Direction("deu_Latn", "eng_Latn"), ["ein Haus", "der Hund schläft"], ["a house", "the dog is asleep now"]
+        )
+        batch = collate(base, [(0, rows[0]), (1, rows[1])])
+        with torch.no_grad():
+            found = losses(base, batch)
+            for each, loss in zip(rows, found, strict=True):
+                if family == "llama":
+                    prompt = each.source + each.target
+                    logits = base.model(input_ids=torch.tensor([prompt + each.answer])).logits[0]
+                    logits = logits[len(prompt) - 1 : -1]
+                else:
+                    inputs = {"input_ids": [each.source], "decoder_input_ids": [each.target + each.answer]}
+                    logits = base.model(**{k: torch.tensor(v) for k, v in inputs.items()}).logits[0]
+                    logits = logits[len(each.target) - 1 : -1]
+                picked = logits.double().log_softmax(-1)[range(len(each.answer)), list(each.answer)]
+                torch.testing.assert_close(loss.double(), -picked.sum(), rtol=1e-4, atol=1e-4)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+import tiny
+from lingraft.atoms import AdapterName, ConfigError, DataError, Role, Scope
+from lingraft.base import Encoded
+from lingraft.corpus import Pairs
+from lingraft.fit.learner import Learner
+from lingraft.fit.modular import Modular, Task
+
+
+def learner(rows: int = 10, **settings: object) -> Learner:
+    base = tiny.load("llama")
+    encoded = [Encoded((1, i), (2,), (3,)) for i in range(rows)]
+    task = Task(AdapterName("deu_Latn", Role.TARGET), Scope.TARGET, tuple(base.sites)[:2], encoded, encoded[:1])
+    return Learner(base, task, Modular(rank=2, rows=4, epochs=2, **settings))
+
+
+def test_each_row_is_seen_once_per_epoch_and_in_another_order_each_time():
+    one = learner()
+    epochs = []
+    for _ in range(2):
+        seen = []
+        for _ in range(one.steps_per_epoch):
+            seen += one.rows()
+            one.step += 1
+        epochs.append(seen)
+    assert one.done
+    for seen in epochs:
+        assert sorted(seen, key=lambda row: row.source) == one.task.rows
+    assert epochs[0] != epochs[1]
+
+
+def test_the_rate_rises_and_falls_linearly():
+    one = learner(rows=400, warmup=0.1, learning_rate=1.0)
+    rates = []
+    while not one.done:
+        rates.append(one.rate())
+        one.step += 1
+    assert rates[0] == pytest.approx(1 / 20)
+    assert max(rates) == rates[19] == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.1, abs=0.01)
+    falls = [a - b for a, b in pairwise(rates[20:])]
+    assert max(falls) == pytest.approx(min(falls))
+
+
+def test_it_keeps_the_best_epoch_and_stops_after_worse_ones():
+    one = learner(patience=2)
+    kept = []
+    for loss in (2.0, 1.0, 1.5, 1.2):
+        one.judge(loss)
+        kept.append(one.best)
+        one.updates[next(iter(one.updates))].A.data += 1
+    assert (one.best_loss, one.stopped, one.done) == (1.0, True, True)
+    assert kept[1] is kept[2] is kept[3] is one.best
+    assert one.adapter().updates.keys() == one.updates.keys()
+
+
+def test_settings_that_do_not_fit_the_base_are_refused():
+    base = tiny.load("llama")
+    with pytest.raises(ConfigError, match=r"fit\.sites.*wq"):
+        Modular(sites=("wq",)).sites_of(base, Role.SOURCE)
+    with pytest.raises(ConfigError, match=r"fit\.rank"):
+        Modular(rank=512).sites_of(base, Role.SOURCE)
+
+
+def test_text_must_be_paired_with_english_and_have_dev_text():
+    base = tiny.load("llama")
+    wrong = Pairs("deu_Latn", "fra_Latn", ("a",), ("b",), "x")
+    with pytest.raises(DataError, match="eng_Latn"):
+        Modular(rank=2).tasks(base, [wrong], [wrong])
+    right = Pairs("deu_Latn", "eng_Latn", ("a",), ("b",), "x")
+    with pytest.raises(DataError, match="dev"):
+        Modular(rank=2).tasks(base, [right], [])
