@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import banks
 import tiny
@@ -100,3 +101,25 @@ def test_what_makes_no_sense_is_refused(texts, direction, options, message):
         pytest.raises(ConfigError, match=message),
     ):
         translator.translate(texts, direction, **options)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3_text", "mistral"])
+def test_greedy_decoding_is_that_of_transformers(family):
+    """Rows that leave early change nothing: tokens are those of `generate`, row by row, without adapters."""
+    base = tiny.load(family)
+    texts = ["ein Haus", "der Hund schläft jetzt", "a", "zwei Katzen und drei Hunde"]
+    direction = Direction("deu_Latn", "fra_Latn")
+    wanted = []
+    for row in base.format.encode(direction, texts):
+        ids = torch.tensor([row.source + row.target])
+        out = base.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=min(12, 2 * len(row.source) + 24),
+            do_sample=False,
+            eos_token_id=base.format.end,
+            pad_token_id=base.format.pad,
+        )
+        wanted.append(base.format.decode(out[0, ids.shape[1] :].tolist()))
+    with attach(base) as translator:
+        assert translator.translate(texts, direction, max_tokens=12) == wanted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import accumulate, pairwise
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -83,6 +84,19 @@ class Routing(AbstractContextManager["Routing"]):
             site: _SiteMixes.of(site, [route for route, _ in routes], self._decoder_only) for site in self.base.sites
         }
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with some rows of the batch only; the others are over.
+
+        Args:
+            rows: Their numbers, rising.
+        """
+        counts = [sum(start <= row < stop for row in rows) for start, stop in pairwise(self._bounds)]
+        left = [i for i, count in enumerate(counts) if count]
+        self._bounds = [0, *accumulate(counts[i] for i in left)]
+        if self._span is not None:
+            self._span = self._span[list(rows)]
+        self._mixes = {site: mixes.pick(left) for site, mixes in self._mixes.items()}
+
     def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Cut the window of the span that this pass covers, from the length of its cache."""
         if self._span is None:
@@ -127,6 +141,10 @@ class _SiteMixes(NamedTuple):
     @property
     def any(self) -> bool:
         return any(mix is not None for mix in self.full)
+
+    def pick(self, groups: Sequence[int]) -> _SiteMixes:
+        """Return what some of the groups get."""
+        return _SiteMixes([self.full[i] for i in groups], [self.target[i] for i in groups])
 
     @classmethod
     def of(cls, site: Site, routes: Sequence[Route], decoder_only: bool) -> _SiteMixes:

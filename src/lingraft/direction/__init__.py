@@ -1,7 +1,8 @@
 """Recipe + bank + (source → target) → a model for that direction: compose, attach, translate."""
 
 from lingraft.direction.compose import Composition, compose, merge, route
+from lingraft.direction.generate import generate
 from lingraft.direction.recipe import Recipe
-from lingraft.direction.translate import Translator, attach, generate
+from lingraft.direction.translate import Translator, attach
 
 __all__ = ["Composition", "Recipe", "Translator", "attach", "compose", "generate", "merge", "route"]

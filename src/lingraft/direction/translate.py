@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
-import torch
-
 from lingraft.atoms import ConfigError, Direction
 from lingraft.base import Base, Encoded
 from lingraft.delta import Route, Routing
 from lingraft.direction.compose import Composition
+from lingraft.direction.generate import generate
 from lingraft.direction.sentences import join, split
 
 RoutesOf = Callable[[Direction], Route]
@@ -103,60 +102,6 @@ class Translator:
             routes.append((self._routes(where), count))
             position += count
         return generate(self.base, self._routing, rows, routes, beam, max_tokens)
-
-
-@torch.no_grad()
-def generate(
-    base: Base,
-    routing: Routing,
-    rows: Sequence[Encoded],
-    routes: Sequence[tuple[Route, int]],
-    beam: int = 1,
-    max_tokens: int = 256,
-) -> list[str]:
-    """Generate the answers of encoded rows, each with its own route.
-
-    Args:
-        base: The base model.
-        routing: The attached hooks.
-        rows: The encoded prompts.
-        routes: The route of each group of consecutive rows and the number of its rows.
-        beam: Width of the beam.
-        max_tokens: The most new tokens of a row.
-
-    Returns:
-        The decoded answers.
-    """
-    pad = base.format.pad
-    decoder_only = base.family.kind == "decoder"
-    prompts = [row.source + row.target if decoder_only else row.source for row in rows]
-    length = max(map(len, prompts))
-    ids = torch.full((len(rows), length), pad)
-    mask = torch.zeros(len(rows), length, dtype=torch.long)
-    span = torch.zeros(len(rows), length, dtype=torch.bool)
-    for i, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
-        # A decoder goes on from the right end, so it is padded on the left.
-        start = length - len(prompt) if decoder_only else 0
-        ids[i, start : start + len(prompt)] = torch.tensor(prompt)
-        mask[i, start : start + len(prompt)] = 1
-        span[i, start : start + len(row.source)] = True
-    device = base.device
-    routing.set(routes, span.to(device) if decoder_only else None)
-    # A translation is rarely more than twice as long as its source; the bound stops runaway rows. It is
-    # each row's own, so that no row's answer depends on who else is in the batch.
-    budgets = [min(max_tokens, 2 * len(row.source) + 24) for row in rows]
-    extra = {} if decoder_only else {"decoder_input_ids": torch.tensor([row.target for row in rows], device=device)}
-    out = base.model.generate(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
-        max_new_tokens=max(budgets),
-        num_beams=beam,
-        do_sample=False,
-        pad_token_id=pad,
-        **extra,
-    )
-    skip = length if decoder_only else len(rows[0].target)
-    return [base.format.decode(answer[:most].tolist()) for answer, most in zip(out[:, skip:], budgets, strict=True)]
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class Modular(Settings):
     """Share of the probability that is spread over the vocabulary."""
     patience: int = Field(default=2, ge=1)
     """Epochs without a better dev loss after which an adapter stops."""
-    tokens: int = Field(default=6000, ge=64)
+    tokens: int = Field(default=4000, ge=64)
     """Padded tokens that pass the base at once; more rows are accumulated, with the same result."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """Arithmetic of the base in training; adapters and optimiser are fp32 always."""

@@ -43,7 +43,8 @@ class Weights(Settings):
 @click.option("--languages", default=None, help="Codes with commas.  [default: all installed ones and English]")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Use the first N lines only.")
 @click.option("--via", "vias", default=",".join(VIAS), show_default=True, help="What to measure.")
-@click.option("--beam", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="Width of the beam; 1 is greedy.")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Sentences per batch.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Write the results here.")
 @click.option("--html", "html_path", type=click.Path(path_type=Path), default=None, help="Write a report here.")
 @click.option(
@@ -61,6 +62,7 @@ def measure(
     limit: int | None,
     vias: str,
     beam: int,
+    batch: int,
     json_path: Path | None,
     html_path: Path | None,
     outputs_path: Path | None,
@@ -85,6 +87,7 @@ def measure(
             vias=tuple(vias.split(",")),
             recipe=None if weights is None else Recipe(weights.source, weights.target),
             beam=beam,
+            batch_size=batch,
             step=step,
             notes=notes,
             keep_outputs=outputs_path is not None,
@@ -160,7 +163,7 @@ def demo(out: Path) -> None:
     with Watcher() as watcher:
         library = demonstration.train(base, out / "library", pattern, watcher, command)
     with steps() as step:
-        results = measure_library(library, lines, tuple(lines.lines), vias=VIAS, step=step)
+        results = measure_library(library, lines, tuple(lines.lines), vias=VIAS, batch_size=128, step=step)
     show(results, out / "results.json", out / "report.html", "The phrasebook: directions nobody trained")
     pairs = [Direction(a, b) for a, b in demonstration.SAMPLES]
     for pair, text, answer in sample(library, demonstration.sentences(lines), pairs):

@@ -66,6 +66,7 @@ def measure_library(
     vias: Sequence[str],
     recipe: Recipe | None = None,
     beam: int = 1,
+    batch_size: int = 64,
     step: Step,
     notes: Sequence[str] = (),
     keep_outputs: bool = False,
@@ -80,6 +81,7 @@ def measure_library(
         vias: Which of base, direct, pivot.
         recipe: The weights of the roles; None: the library's own.
         beam: Width of the beam.
+        batch_size: Sentences per batch.
         step: Is told of every step and its progress.
         notes: Sentences that a reader of the results must know.
         keep_outputs: Whether the results keep the translations.
@@ -94,7 +96,7 @@ def measure_library(
 
     def translate(texts: list[str], directions: list[Direction], via: Literal["base", "direct"]) -> list[str]:
         with attach(library.base, routes if via == "direct" else None) as translator:
-            return translator.translate(texts, directions, beam=beam, progress=progress[-1])
+            return translator.translate(texts, directions, beam=beam, batch_size=batch_size, progress=progress[-1])
 
     results = measure(
         translate,
