@@ -7,7 +7,7 @@ data=${LINGRAFT_DATA:-../shared/data}/tatoeba
 out=${1:-runs/out/modular}
 mkdir -p "$out"
 languages="deu_Latn epo_Latn fra_Latn rus_Cyrl"
-settings=${SETTINGS:-}
+settings=${SETTINGS:-fit.epochs=3 fit.learning_rate=4e-3 fit.tokens=8000}
 for scope in span everywhere; do
   # shellcheck disable=SC2086
   .venv/bin/lingraft add $languages --base demo --library "$out/$scope" \
@@ -25,3 +25,5 @@ best=$(.venv/bin/python runs/best_ratio.py "$out"/dev-everywhere-*.json)
   --json "$out/everywhere.json" --html "$out/everywhere.html"
 .venv/bin/lingraft measure --library "$out/everywhere" --testset "$data/multi/test.{lang}.txt.gz" --via direct \
   recipe.source="$best" recipe.target="$best" --json "$out/everywhere-best.json"
+mkdir -p docs/results
+.venv/bin/python runs/modular_report.py "$out" docs/results > "$out/tables.md"
