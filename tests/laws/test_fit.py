@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import subprocess
 import sys
@@ -46,7 +47,9 @@ def weights(run, language: str, role: Role) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("family", ["llama", "m2m_100"])
 @pytest.mark.parametrize("scope", ["span", "everywhere"])
 def test_law_7_adapters_trained_in_one_run_are_those_trained_alone(family, scope):
-    base = tiny.load(family)
+    # In float64, so that the order of sums, which the packing changes, stays below what Adam can magnify.
+    base = copy.copy(tiny.load(family))
+    base.model = copy.deepcopy(base.model).double()
     before = fingerprint(base.model, exact=True)
     regime = REGIME.model_copy(update={"scope": scope})
     train, dev = corpus("deu_Latn", "fra_Latn")
@@ -58,7 +61,7 @@ def test_law_7_adapters_trained_in_one_run_are_those_trained_alone(family, scope
             ours, theirs = weights(together, language, role), weights(alone, language, role)
             assert ours.keys() == theirs.keys()
             for key, value in ours.items():
-                torch.testing.assert_close(value, theirs[key], rtol=2e-3, atol=2e-5)
+                torch.testing.assert_close(value, theirs[key], rtol=1e-4, atol=1e-5)
     assert fingerprint(base.model, exact=True) == before
 
 
