@@ -17,6 +17,7 @@ from lingraft.atoms import ENGLISH, AdapterName, ConfigError, DataError, Directi
 from lingraft.atoms.config import Settings
 from lingraft.base import Base, Encoded
 from lingraft.corpus import Pairs
+from lingraft.fit.bridge import Swapped, bridge
 
 
 class Modular(Settings):
@@ -42,6 +43,8 @@ class Modular(Settings):
     """Highest norm of an adapter's gradient."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """Share of the probability that is spread over the vocabulary."""
+    bridge: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training rows whose English side the base first puts into another language it knows."""
     patience: int = Field(default=2, ge=1)
     """Epochs without a better dev loss after which an adapter stops."""
     tokens: int = Field(default=4000, ge=64)
@@ -74,12 +77,13 @@ class Modular(Settings):
             language = _foreign(pairs)
             if language not in held_out:
                 raise DataError(f"`dev` must hold text for {language}, but holds {', '.join(held_out) or 'none'}.")
+            swapped = bridge(base, pairs.of(ENGLISH), language, self.bridge, self.seed)
             tasks += [
                 Task(
                     AdapterName(language, role),
                     self._scope(role),
                     self.sites_of(base, role),
-                    encode(base, pairs, role),
+                    encode(base, pairs, role, swapped),
                     encode(base, held_out[language], role),
                 )
                 for role in Role
@@ -135,13 +139,14 @@ def _foreign(pairs: Pairs) -> str:
     return pairs.b if pairs.a == ENGLISH else pairs.a
 
 
-def encode(base: Base, pairs: Pairs, role: Role) -> list[Encoded]:
+def encode(base: Base, pairs: Pairs, role: Role, swapped: Swapped | None = None) -> list[Encoded]:
     """Return the rows of X→English (SOURCE) or English→X (TARGET) that fit the base's window.
 
     Args:
         base: The base, whose format is used.
         pairs: The text.
         role: Which way to translate.
+        swapped: Rows whose English side is replaced by another language's.
 
     Returns:
         The rows, in order.
@@ -150,11 +155,21 @@ def encode(base: Base, pairs: Pairs, role: Role) -> list[Encoded]:
         DataError: If no row fits.
     """
     language = _foreign(pairs)
-    if role is Role.SOURCE:
-        rows = base.format.encode(Direction(language, ENGLISH), pairs.of(language), pairs.of(ENGLISH))
-    else:
-        rows = base.format.encode(Direction(ENGLISH, language), pairs.of(ENGLISH), pairs.of(language))
-    kept = [row for row in rows if len(row.source) + len(row.target) + len(row.answer) <= base.context]
+    sides: dict[str, list[int]] = {ENGLISH: []}
+    for i in range(len(pairs)):
+        sides.setdefault(swapped[i][0] if swapped and i in swapped else ENGLISH, []).append(i)
+    rows: dict[int, Encoded] = {}
+    for other, numbers in sides.items():
+        near = [pairs.of(language)[i] for i in numbers]
+        far = [pairs.of(ENGLISH)[i] if other == ENGLISH else (swapped or {})[i][1] for i in numbers]
+        if role is Role.SOURCE:
+            encoded = base.format.encode(Direction(language, other), near, far)
+        else:
+            encoded = base.format.encode(Direction(other, language), far, near)
+        rows |= dict(zip(numbers, encoded, strict=True))
+    kept = [
+        row for _, row in sorted(rows.items()) if len(row.source) + len(row.target) + len(row.answer) <= base.context
+    ]
     if not kept:
         raise DataError(f"{pairs.origin} must hold rows of at most {base.context} tokens, but holds none.")
     return kept

@@ -1,0 +1,62 @@
+"""Bridges: rows whose English side the frozen base has put into another language that it knows.
+
+An input adapter that only ever feeds English, and an output adapter that only ever reads English, meet
+each other as strangers. With a share of bridged rows, the input adapter also serves other targets and the
+output adapter other sources, so that the two fit together; the text is still paired with English alone.
+Ours; related to sequence-level distillation (Kim and Rush 2016) and back-translation (Sennrich et al. 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from lingraft.atoms import ENGLISH, ConfigError, Direction
+from lingraft.base import Base
+from lingraft.direction import attach
+from lingraft.fit.seed import seeded
+
+Swapped = dict[int, tuple[str, str]]
+"""Row number → (language, the English sentence in that language)."""
+
+
+def bridge(
+    base: Base,
+    english: Sequence[str],
+    language: str,
+    share: float,
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+) -> Swapped:
+    """Translate a share of English sentences into languages that the base knows, with the base alone.
+
+    Args:
+        base: The base; the languages are those of its card or tokenizer, without English.
+        english: The sentences.
+        language: The language being added, which is no bridge to itself.
+        share: Which part of the rows to translate.
+        seed: Decides which rows, and into which language.
+        progress: Called with the number of sentences that became ready.
+
+    Returns:
+        The translations by row; a row that comes out empty is left as it was.
+
+    Raises:
+        ConfigError: If the base knows no other language.
+    """
+    if share == 0:
+        return {}
+    known = [code for code in base.languages if code not in (ENGLISH, language)]
+    if not known:
+        raise ConfigError(
+            f"`fit.bridge` must be 0 for a base that knows no language besides English, but is {share:g} instead."
+        )
+    generator = seeded(seed, "bridge", language)
+    rows = torch.randperm(len(english), generator=generator)[: round(share * len(english))].tolist()
+    chosen = [known[i] for i in torch.randint(len(known), (len(rows),), generator=generator).tolist()]
+    with attach(base) as translator:
+        texts = translator.translate(
+            [english[row] for row in rows], [Direction(ENGLISH, code) for code in chosen], progress=progress
+        )
+    return {row: (code, text) for row, code, text in zip(rows, chosen, texts, strict=True) if text.strip()}
