@@ -117,7 +117,7 @@ class Routing(AbstractContextManager["Routing"]):
     def _hook(self, site: Site) -> Any:
         def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
             mixes = self._mixes.get(site)
-            if mixes is None or not mixes.any:
+            if mixes is None:
                 return None
             x = args[0]  # N, T, in
             factor = x.shape[0] // self._bounds[-1]  # beams of a row stand side by side
@@ -137,10 +137,6 @@ class _SiteMixes(NamedTuple):
 
     full: list[Mix | None]
     target: list[Mix | None]
-
-    @property
-    def any(self) -> bool:
-        return any(mix is not None for mix in self.full)
 
     def pick(self, groups: Sequence[int]) -> _SiteMixes:
         """Return what some of the groups get."""

@@ -8,7 +8,7 @@ Ours; related to sequence-level distillation (Kim and Rush 2016) and back-transl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -27,7 +27,6 @@ def bridge(
     language: str,
     share: float,
     seed: int,
-    progress: Callable[[int], None] | None = None,
 ) -> Swapped:
     """Translate a share of English sentences into languages that the base knows, with the base alone.
 
@@ -37,7 +36,6 @@ def bridge(
         language: The language being added, which is no bridge to itself.
         share: Which part of the rows to translate.
         seed: Decides which rows, and into which language.
-        progress: Called with the number of sentences that became ready.
 
     Returns:
         The translations by row; a row that comes out empty is left as it was.
@@ -56,7 +54,5 @@ def bridge(
     rows = torch.randperm(len(english), generator=generator)[: round(share * len(english))].tolist()
     chosen = [known[i] for i in torch.randint(len(known), (len(rows),), generator=generator).tolist()]
     with attach(base) as translator:
-        texts = translator.translate(
-            [english[row] for row in rows], [Direction(ENGLISH, code) for code in chosen], progress=progress
-        )
+        texts = translator.translate([english[row] for row in rows], [Direction(ENGLISH, code) for code in chosen])
     return {row: (code, text) for row, code, text in zip(rows, chosen, texts, strict=True) if text.strip()}
