@@ -8,12 +8,16 @@ import tiny
 from lingraft.atoms import Direction
 from lingraft.base import Encoded
 from lingraft.fit.batch import collate, losses, pack
+from lingraft.fit.learner import Row
 
 row = st.builds(
-    lambda s, t, a: Encoded(tuple(range(3, 3 + s)), tuple(range(3, 3 + t)), tuple(range(3, 3 + a))),
+    lambda s, t, a, x: Row(
+        Direction(x, "eng_Latn"), Encoded(tuple(range(3, 3 + s)), tuple(range(3, 3 + t)), tuple(range(3, 3 + a)))
+    ),
     st.integers(1, 30),
     st.integers(1, 4),
     st.integers(1, 30),
+    st.sampled_from(["deu_Latn", "fra_Latn"]),
 )
 
 
@@ -21,11 +25,13 @@ row = st.builds(
 @given(st.lists(st.lists(row, min_size=1, max_size=20), min_size=1, max_size=6), st.integers(1, 400))
 def test_packing_keeps_every_row_once_within_the_budget(rows, tokens):
     batches = list(pack(rows, tokens))
-    packed = sorted((i, r.source, r.target, r.answer) for batch in batches for i, r in batch)
-    assert packed == sorted((i, r.source, r.target, r.answer) for i, mine in enumerate(rows) for r in mine)
+    flat = lambda i, row: (i, row.direction, row.text.source, row.text.target, row.text.answer)
+    packed = sorted(flat(i, r) for batch in batches for i, r in batch)
+    assert packed == sorted(flat(i, r) for i, mine in enumerate(rows) for r in mine)
     for batch in batches:
-        assert [i for i, _ in batch] == sorted(i for i, _ in batch)
-        longest = max(len(r.source) + len(r.target) + len(r.answer) - 1 for _, r in batch)
+        order = [(i, row.direction) for i, row in batch]
+        assert order == sorted(order)
+        longest = max(len(r.source) + len(r.target) + len(r.answer) - 1 for _, (_, r) in batch)
         assert longest * len(batch) <= tokens or len({i for i, _ in batch}) == len(batch)
 
 
@@ -33,10 +39,9 @@ def test_the_loss_is_the_sum_of_each_rows_own_cross_entropy():
     """The reference computes each row alone, position by position, in float64."""
     for family in ("llama", "m2m_100"):
         base = tiny.load(family)
-        rows = base.format.encode(
-            Direction("deu_Latn", "eng_Latn"), ["ein Haus", "der Hund schläft"], ["a house", "the dog is asleep now"]
-        )
-        batch = collate(base, [(0, rows[0]), (1, rows[1])])
+        where = Direction("deu_Latn", "eng_Latn")
+        rows = base.format.encode(where, ["ein Haus", "der Hund schläft"], ["a house", "the dog is asleep now"])
+        batch = collate(base, [(0, Row(where, rows[0])), (1, Row(where, rows[1]))])
         with torch.no_grad():
             found = losses(base, batch)
             for each, loss in zip(rows, found, strict=True):

@@ -7,6 +7,8 @@ import pytest
 import tiny
 from lingraft.atoms import ConfigError, Role
 from lingraft.corpus import Pairs
+from lingraft.fit import Silent
+from lingraft.fit import bridge as module
 from lingraft.fit.bridge import bridge
 from lingraft.fit.modular import encode
 
@@ -23,6 +25,24 @@ def test_a_share_of_the_rows_is_put_into_known_languages_the_same_each_time():
     assert bridge(base, ENGLISH, "deu_Latn", 0.0, seed=3) == {}
 
 
+def test_finished_translations_are_kept_and_only_used_for_the_same_rows(tmp_path, monkeypatch):
+    base = copy.copy(tiny.load("llama"))
+    base.languages = ("eng_Latn", "spa_Latn")
+    told: list[tuple[str, int, int]] = []
+
+    class Told(Silent):
+        def prepare(self, what: str, done: int, total: int) -> None:
+            told.append((what, done, total))
+
+    first = bridge(base, ENGLISH, "deu_Latn", 0.5, seed=3, folder=tmp_path, reporter=Told())
+    assert told[0] == ("bridging deu_Latn", 0, 6)
+    assert told[-1] == ("bridging deu_Latn", 6, 6)
+    monkeypatch.setattr(module, "attach", None)  # a second translation would fail
+    assert bridge(base, ENGLISH, "deu_Latn", 0.5, seed=3, folder=tmp_path) == first
+    with pytest.raises(TypeError):
+        bridge(base, ENGLISH, "deu_Latn", 0.5, seed=4, folder=tmp_path)
+
+
 def test_a_base_that_knows_no_other_language_has_no_bridges():
     base = copy.copy(tiny.load("llama"))
     base.languages = ("eng_Latn", "deu_Latn")
@@ -37,7 +57,9 @@ def test_a_bridged_row_names_its_own_language_on_the_english_side():
         plain, mixed = encode(base, pairs, role), encode(base, pairs, role, {1: ("spa_Latn", "casa")})
         assert mixed[0] == plain[0]
         assert mixed[1] != plain[1]
-        text = base.tokenizer.decode(mixed[1].source + mixed[1].target + mixed[1].answer)
+        assert "spa_Latn" in mixed[1].direction
+        row = mixed[1].text
+        text = base.tokenizer.decode(row.source + row.target + row.answer)
         assert "Spanish" in text
         assert "casa" in text
         assert "haus" in text

@@ -18,7 +18,6 @@ from lingraft.corpus import Pairs
 from lingraft.delta import Routing
 from lingraft.direction import Recipe, attach, route
 from lingraft.fit import Modular, Silent, fit
-from lingraft.fit.learner import Learner
 from lingraft.fit.loop import train_step
 
 WORDS = {"house": "domo", "dog": "hundo", "water": "akvo", "red": "ruga", "big": "granda", "sees": "vidas"}
@@ -68,16 +67,16 @@ def test_law_7_adapters_trained_in_one_run_are_those_trained_alone(family, scope
 def test_law_7_a_step_moves_no_adapter_that_has_no_row_in_it():
     base = tiny.load("llama")
     train, dev = corpus("deu_Latn", "fra_Latn")
-    learners = [Learner(base, task, REGIME) for task in REGIME.tasks(base, train, dev)]
+    learners = REGIME.learners(base, train, dev)
     with Routing(base) as routing:
         for _ in range(2):
             train_step(base, routing, learners, Silent())
-        frozen = [p.detach().clone() for learner in learners[1:] for p in learner.parameters]
-        mine = [p.detach().clone() for p in learners[0].parameters]
+        frozen = [p.detach().clone() for learner in learners[1:] for p in learner.weights["adapter"].parts]
+        mine = [p.detach().clone() for p in learners[0].weights["adapter"].parts]
         for _ in range(2):
             train_step(base, routing, learners[:1], Silent())
-    assert all(map(torch.equal, frozen, [p for learner in learners[1:] for p in learner.parameters]))
-    assert not any(map(torch.equal, mine, learners[0].parameters))
+    assert all(map(torch.equal, frozen, [p for learner in learners[1:] for p in learner.weights["adapter"].parts]))
+    assert not any(map(torch.equal, mine, learners[0].weights["adapter"].parts))
 
 
 @pytest.mark.parametrize("family", ["llama", "m2m_100"])
@@ -86,8 +85,8 @@ def test_law_6_what_is_trained_is_exactly_the_bank(family, scope):
     base = tiny.load(family)
     regime = REGIME.model_copy(update={"scope": scope, "sites": ("q", "v")})
     train, dev = corpus("deu_Latn")
-    learners = [Learner(base, task, regime) for task in regime.tasks(base, train, dev)]
-    keys = {(str(learner.task.name), site) for learner in learners for site in learner.updates}
+    learners = regime.learners(base, train, dev)
+    keys = {(learner.name, site) for learner in learners for site in learner.updates}
     stacks = {"llama": {"decoder"}, "m2m_100": {"encoder", "decoder"}}[family]
     expected = {
         (f"deu_Latn.{role.value}", site)
@@ -101,7 +100,7 @@ def test_law_6_what_is_trained_is_exactly_the_bank(family, scope):
         )
     }
     assert keys == expected
-    trainable = [p for learner in learners for p in learner.parameters]
+    trainable = [p for learner in learners for p in learner.weights["adapter"].parts]
     assert all(p.requires_grad for p in trainable)
     assert len({id(p) for p in trainable}) == 2 * len(expected)
     assert not any(p.requires_grad for p in base.model.parameters())

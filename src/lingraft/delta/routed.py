@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import accumulate, pairwise
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -19,19 +18,24 @@ from torch.utils.hooks import RemovableHandle
 from lingraft.atoms import Scope, Site
 from lingraft.base import Base
 from lingraft.delta import kernels
+from lingraft.delta.groups import Groups
 from lingraft.delta.kernels import Mix
 from lingraft.delta.update import Update
 
 
 class Term(NamedTuple):
-    """One addend of a route: an adapter's updates, the weight at each site, and where they act."""
+    """One addend of a route: an adapter's updates, the weight at each site, and where they act.
+
+    A weight is a number, or a tensor of one element where it is learned.
+    """
 
     updates: Mapping[Site, Update]
-    weights: Mapping[Site, float]
+    weights: Mapping[Site, float | Tensor]
     scope: Scope
 
 
 Route = tuple[Term, ...]
+_Addend = tuple[Update, float | Tensor, Scope]
 
 
 class Routing(AbstractContextManager["Routing"]):
@@ -46,8 +50,8 @@ class Routing(AbstractContextManager["Routing"]):
         self._kernel = None if kernel is None else kernels.KERNELS[kernel]
         self._decoder_only = base.family.kind == "decoder"
         self._handles: list[RemovableHandle] = []
-        self._mixes: dict[Site, _SiteMixes] = {}
-        self._bounds: list[int] = [0]
+        self._passes: dict[Site, list[_Pass]] = {}
+        self._rows = 0
         self._span: Tensor | None = None  # rows, T of the prompt
         self._span_now: Tensor | None = None  # rows of the pass, T of the pass, 1
 
@@ -65,7 +69,7 @@ class Routing(AbstractContextManager["Routing"]):
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._mixes.clear()
+        self._passes.clear()
 
     def set(self, routes: Sequence[tuple[Route, int]], span: Tensor | None = None) -> None:
         """State the routes of the coming batch.
@@ -75,14 +79,11 @@ class Routing(AbstractContextManager["Routing"]):
             span: For decoder-only bases, bool [rows, T]: True where a position of the prompt (or of
                 the training sequence) belongs to the source span. Positions past T are target span.
         """
-        self._bounds = [0]
-        for _, rows in routes:
-            self._bounds.append(self._bounds[-1] + rows)
+        self._rows = sum(rows for _, rows in routes)
         self._span = span
         self._span_now = None
-        self._mixes = {
-            site: _SiteMixes.of(site, [route for route, _ in routes], self._decoder_only) for site in self.base.sites
-        }
+        plan = _Plan(routes, self._decoder_only, self.base.device)
+        self._passes = {site: plan.passes(site) for site in self.base.sites}
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some rows of the batch only; the others are over.
@@ -90,12 +91,15 @@ class Routing(AbstractContextManager["Routing"]):
         Args:
             rows: Their numbers, rising.
         """
-        counts = [sum(start <= row < stop for row in rows) for start, stop in pairwise(self._bounds)]
-        left = [i for i, count in enumerate(counts) if count]
-        self._bounds = [0, *accumulate(counts[i] for i in left)]
+        self._rows = len(rows)
         if self._span is not None:
             self._span = self._span[list(rows)]
-        self._mixes = {site: mixes.pick(left) for site, mixes in self._mixes.items()}
+        picked: dict[int, tuple[Groups, list[int]]] = {}
+        for site, passes in self._passes.items():
+            for each in passes:
+                if id(each.groups) not in picked:
+                    picked[id(each.groups)] = each.groups.pick(rows)
+            self._passes[site] = [each.pick(*picked[id(each.groups)]) for each in passes]
 
     def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Cut the window of the span that this pass covers, from the length of its cache."""
@@ -116,60 +120,125 @@ class Routing(AbstractContextManager["Routing"]):
 
     def _hook(self, site: Site) -> Any:
         def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            mixes = self._mixes.get(site)
-            if mixes is None:
-                return None
             x = args[0]  # N, T, in
-            factor = x.shape[0] // self._bounds[-1]  # beams of a row stand side by side
-            bounds = [bound * factor for bound in self._bounds]
             span = None if self._span_now is None else self._span_now.to(x.dtype)
-            chosen = mixes.full if span is not None or not self._decoder_only else mixes.target
-            if all(mix is None for mix in chosen):
-                return None
-            kernel = self._kernel or kernels.choose(bounds)
-            return output + kernel(x, chosen, bounds, span).to(output.dtype)
+            changed = None
+            for each in self._passes.get(site, ()):
+                chosen = each.full if span is not None or not self._decoder_only else each.target
+                if all(mix is None for mix in chosen):
+                    continue
+                groups = each.groups.repeat(x.shape[0] // self._rows)  # beams of a row stand side by side
+                kernel = self._kernel or kernels.choose(groups)
+                changed = (output if changed is None else changed) + kernel(x, chosen, groups, span).to(output.dtype)
+            return changed
 
         return add
 
 
-class _SiteMixes(NamedTuple):
-    """What each group gets at one site: over the whole sequence, and on the target span alone."""
+class _Pass(NamedTuple):
+    """What each group of rows gets at one site: over the whole sequence, and on the target span alone."""
 
+    groups: Groups
     full: list[Mix | None]
     target: list[Mix | None]
 
-    def pick(self, groups: Sequence[int]) -> _SiteMixes:
+    def pick(self, groups: Groups, left: Sequence[int]) -> _Pass:
         """Return what some of the groups get."""
-        return _SiteMixes([self.full[i] for i in groups], [self.target[i] for i in groups])
-
-    @classmethod
-    def of(cls, site: Site, routes: Sequence[Route], decoder_only: bool) -> _SiteMixes:
-        """Resolve the routes at ``site``; in an encoder–decoder the stack itself is the span."""
-        full, target = [], []
-        for route in routes:
-            terms = [
-                (t.updates[site], t.weights[site], t.scope) for t in route if site in t.updates and t.weights[site]
-            ]
-            if not decoder_only:
-                here = Scope.SOURCE if site.stack == "encoder" else Scope.TARGET
-                terms = [(u, w, Scope.EVERYWHERE) for u, w, scope in terms if scope in (Scope.EVERYWHERE, here)]
-            full.append(_mix(terms))
-            target.append(_mix([term for term in terms if term[2] is not Scope.SOURCE]))
-        return cls(full, target)
+        return _Pass(groups, [self.full[i] for i in left], [self.target[i] for i in left])
 
 
-def _mix(terms: Sequence[tuple[Update, float, Scope]]) -> Mix | None:
-    """Concatenate weighted updates along the rank, keeping what each component does where."""
-    if not terms:
+class _Plan:
+    """Resolves the routes of a batch, site by site.
+
+    Rows that get the same at a site form one group, wherever they stand. Where routes combine few
+    adapters in many ways, each term has a pass of its own: the groups are then the adapters.
+    """
+
+    def __init__(self, routes: Sequence[tuple[Route, int]], decoder_only: bool, device: torch.device) -> None:
+        self._routes = [route for route, _ in routes]
+        self._counts = [count for _, count in routes]
+        self._decoder_only = decoder_only
+        self._device = device
+        self._terms = max((len(route) for route in self._routes), default=0)
+        self._groups: dict[tuple[int, ...], Groups] = {}
+
+    def passes(self, site: Site) -> list[_Pass]:
+        """Return what is added at ``site``; in an encoder–decoder the stack itself is the span."""
+        terms = [[_addend(term, site, self._decoder_only) for term in route] for route in self._routes]
+        addends = [tuple(addend for addend in each if addend is not None) for each in terms]
+        whole = self._pass(addends)
+        if whole is None or self._terms < 2:
+            return [] if whole is None else [whole]
+        apart = [
+            self._pass([(each[i],) if i < len(each) and each[i] is not None else () for each in terms])
+            for i in range(self._terms)
+        ]
+        parts = [each for each in apart if each is not None]
+        return parts if len(whole.full) > 2 * sum(len(each.full) for each in parts) else [whole]
+
+    def _pass(self, addends: Sequence[tuple[_Addend | None, ...]]) -> _Pass | None:
+        """Group the routes by what they add; None where none adds anything."""
+        if not any(addends):
+            return None
+        keys: dict[tuple[Any, ...], int] = {}
+        owners = [keys.setdefault(tuple(map(_key, each)), len(keys)) for each in addends]
+        members: dict[int, list[_Addend]] = {}
+        for owner, each in zip(owners, addends, strict=True):
+            members.setdefault(owner, [addend for addend in each if addend is not None])
+        return _Pass(
+            self._grouping(tuple(owners)),
+            [_mix(each) for each in members.values()],
+            [_mix([addend for addend in each if addend[2] is not Scope.SOURCE]) for each in members.values()],
+        )
+
+    def _grouping(self, owners: tuple[int, ...]) -> Groups:
+        if owners not in self._groups:
+            rows = [owner for owner, count in zip(owners, self._counts, strict=True) for _ in range(count)]
+            self._groups[owners] = Groups(rows, self._device)
+        return self._groups[owners]
+
+
+def _addend(term: Term, site: Site, decoder_only: bool) -> _Addend | None:
+    """Return what a term adds at a site, or None."""
+    update = term.updates.get(site)
+    if update is None:
         return None
-    updates = [update for update, _, _ in terms]
+    weight, scope = term.weights[site], term.scope
+    if not isinstance(weight, Tensor) and weight == 0:
+        return None
+    if not decoder_only and scope is not Scope.EVERYWHERE:
+        return (update, weight, Scope.EVERYWHERE) if (scope is Scope.SOURCE) == (site.stack == "encoder") else None
+    return update, weight, scope
+
+
+def _key(addend: _Addend | None) -> tuple[Any, ...]:
+    """Return what tells an addend from another."""
+    if addend is None:
+        return ()
+    update, weight, scope = addend
+    return id(update), id(weight) if isinstance(weight, Tensor) else weight, scope
+
+
+def _mix(addends: Sequence[_Addend]) -> Mix | None:
+    """Concatenate weighted updates along the rank, keeping what each component does where."""
+    if not addends:
+        return None
+    updates = [update for update, _, _ in addends]
     device = updates[0].A.device
-    source, target = [], []
-    for update, weight, scope in terms:
-        gain = weight * update.scale
-        source += [gain if scope is not Scope.TARGET else 0.0] * update.rank
-        target += [gain if scope is not Scope.SOURCE else 0.0] * update.rank
-    extra = None if source == target else torch.tensor(source, device=device) - torch.tensor(target, device=device)
+    gains = [_gain(update, weight, device) for update, weight, _ in addends]
+    scopes = {scope for _, _, scope in addends}
     a = updates[0].A if len(updates) == 1 else torch.cat([update.A for update in updates])
     b = updates[0].B if len(updates) == 1 else torch.cat([update.B for update in updates], dim=1)
-    return Mix(a, b, torch.tensor(target, device=device), extra)
+    if scopes == {Scope.EVERYWHERE}:
+        return Mix(a, b, torch.cat(gains), None)
+    zero = [torch.zeros_like(gain) for gain in gains]
+    target = torch.cat([z if s is Scope.SOURCE else g for g, z, (_, _, s) in zip(gains, zero, addends, strict=True)])
+    source = torch.cat([z if s is Scope.TARGET else g for g, z, (_, _, s) in zip(gains, zero, addends, strict=True)])
+    return Mix(a, b, target, source - target)
+
+
+def _gain(update: Update, weight: float | Tensor, device: torch.device) -> Tensor:
+    """Return the factor of each rank component [r]."""
+    if isinstance(weight, Tensor):
+        return (weight * update.scale).expand(update.rank)
+    return torch.full((update.rank,), weight * update.scale, device=device)

@@ -61,7 +61,7 @@ def merge(direction: Direction, terms: Iterable[Term]) -> Composition:
     parts: dict[Scope, dict[Site, list[tuple[float, Update]]]] = {}
     for term in terms:
         for site, update in term.updates.items():
-            parts.setdefault(term.scope, {}).setdefault(site, []).append((term.weights[site], update))
+            parts.setdefault(term.scope, {}).setdefault(site, []).append((float(term.weights[site]), update))
     return Composition(
         direction,
         {scope: {site: weighted_sum(terms) for site, terms in sites.items()} for scope, sites in parts.items()},

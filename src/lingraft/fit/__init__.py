@@ -1,6 +1,7 @@
 """One training loop, the regimes, exact resume."""
 
-from lingraft.fit.loop import Run, Trained, fit, hold_out
+from lingraft.fit.learner import Trained
+from lingraft.fit.loop import Run, fit, hold_out
 from lingraft.fit.modular import Modular
 from lingraft.fit.report import Reporter, Several, Silent, TensorBoard
 

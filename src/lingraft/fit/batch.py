@@ -9,12 +9,14 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from lingraft.base import Base, Encoded
+from lingraft.atoms import Direction
+from lingraft.base import Base
+from lingraft.fit.learner import Row
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows that pass the base together, those of one learner side by side.
+    """Rows that pass the base together, those of one learner and direction side by side.
 
     Attributes:
         ids: [N, T] token ids; the encoder's input in an encoder–decoder.
@@ -22,7 +24,7 @@ class Batch:
         decoder_ids: [N, U] the decoder's input, or None for a decoder-only base.
         labels: [N, T] or [N, U]; the token to predict at each position, −100 where there is no loss.
         span: [N, T] True on the source span; None for an encoder–decoder.
-        groups: (learner's index, number of its rows) in row order.
+        groups: (learner's index, direction, number of rows) in row order.
         answers: For each group the number of positions with a loss.
     """
 
@@ -31,15 +33,15 @@ class Batch:
     decoder_ids: Tensor | None
     labels: Tensor
     span: Tensor | None
-    groups: list[tuple[int, int]]
+    groups: list[tuple[int, Direction, int]]
     answers: list[int]
 
 
-def _length(row: Encoded) -> int:
-    return len(row.source) + len(row.target) + len(row.answer) - 1
+def _length(row: Row) -> int:
+    return len(row.text.source) + len(row.text.target) + len(row.text.answer) - 1
 
 
-def pack(rows: Sequence[Sequence[Encoded]], tokens: int) -> Iterator[list[tuple[int, Encoded]]]:
+def pack(rows: Sequence[Sequence[Row]], tokens: int) -> Iterator[list[tuple[int, Row]]]:
     """Yield batches of like length, at most ``tokens`` padded tokens each where rows allow it.
 
     Every learner's rows are sorted by length and cut into the same number of shares, so that a batch
@@ -50,11 +52,11 @@ def pack(rows: Sequence[Sequence[Encoded]], tokens: int) -> Iterator[list[tuple[
         tokens: The budget of a batch.
 
     Yields:
-        Pairs of a learner's index and a row, sorted by learner; together each row once.
+        Pairs of a learner's index and a row, sorted by learner and direction; together each row once.
     """
     ordered = [sorted(mine, key=_length) for mine in rows]
     shares = max(map(len, ordered))
-    batch: list[tuple[int, Encoded]] = []
+    batch: list[tuple[int, Row]] = []
     for n in range(shares):
         share = [
             (i, row)
@@ -63,18 +65,22 @@ def pack(rows: Sequence[Sequence[Encoded]], tokens: int) -> Iterator[list[tuple[
         ]
         longest = max(_length(row) for _, row in batch + share)
         if batch and longest * (len(batch) + len(share)) > tokens:
-            yield sorted(batch, key=lambda pair: pair[0])
+            yield sorted(batch, key=_group)
             batch = []
         batch += share
-    yield sorted(batch, key=lambda pair: pair[0])
+    yield sorted(batch, key=_group)
 
 
-def collate(base: Base, rows: Sequence[tuple[int, Encoded]]) -> Batch:
+def _group(pair: tuple[int, Row]) -> tuple[int, Direction]:
+    return pair[0], pair[1].direction
+
+
+def collate(base: Base, rows: Sequence[tuple[int, Row]]) -> Batch:
     """Return the tensors of a batch; the answer's last token is predicted but never read."""
-    groups = [(index, list(members)) for index, members in groupby(rows, key=lambda pair: pair[0])]
-    encoded = [row for _, row in rows]
-    counts = [(index, len(members)) for index, members in groups]
-    answers = [sum(len(row.answer) for _, row in members) for _, members in groups]
+    groups = [(*group, [row.text for _, row in members]) for group, members in groupby(rows, key=_group)]
+    encoded = [row.text for _, row in rows]
+    counts = [(index, direction, len(members)) for index, direction, members in groups]
+    answers = [sum(len(row.answer) for row in members) for *_, members in groups]
     pad, device = base.format.pad, base.device
     if base.family.kind == "decoder":
         ids = _fill([row.source + row.target + row.answer[:-1] for row in encoded], pad)

@@ -8,13 +8,18 @@ Ours; related to sequence-level distillation (Kim and Rush 2016) and back-transl
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from lingraft.atoms import ENGLISH, ConfigError, Direction
 from lingraft.base import Base
 from lingraft.direction import attach
+from lingraft.fit.files import replace_file
+from lingraft.fit.report import Reporter, Silent
 from lingraft.fit.seed import seeded
 
 Swapped = dict[int, tuple[str, str]]
@@ -27,6 +32,9 @@ def bridge(
     language: str,
     share: float,
     seed: int,
+    *,
+    folder: Path | None = None,
+    reporter: Reporter | None = None,
 ) -> Swapped:
     """Translate a share of English sentences into languages that the base knows, with the base alone.
 
@@ -36,12 +44,16 @@ def bridge(
         language: The language being added, which is no bridge to itself.
         share: Which part of the rows to translate.
         seed: Decides which rows, and into which language.
+        folder: Where finished translations are kept, so that a run that goes on need not make them again;
+            None: nowhere.
+        reporter: Is told about progress.
 
     Returns:
         The translations by row; a row that comes out empty is left as it was.
 
     Raises:
         ConfigError: If the base knows no other language.
+        TrainingError: If the disk failed.
     """
     if share == 0:
         return {}
@@ -53,6 +65,28 @@ def bridge(
     generator = seeded(seed, "bridge", language)
     rows = torch.randperm(len(english), generator=generator)[: round(share * len(english))].tolist()
     chosen = [known[i] for i in torch.randint(len(known), (len(rows),), generator=generator).tolist()]
-    with attach(base) as translator:
-        texts = translator.translate([english[row] for row in rows], [Direction(ENGLISH, code) for code in chosen])
+    told, ready, what = reporter or Silent(), 0, f"bridging {language}"
+    told.prepare(what, 0, len(rows))
+
+    def advance(count: int) -> None:
+        nonlocal ready
+        ready += count
+        told.prepare(what, ready, len(rows))
+
+    kept = None if folder is None else folder / f"{language}-{_id(base, english, rows, chosen)}.json"
+    if kept is not None and kept.is_file():
+        texts = json.loads(kept.read_text(encoding="utf-8"))
+        advance(len(rows))
+    else:
+        with attach(base) as translator:
+            directions = [Direction(ENGLISH, code) for code in chosen]
+            texts = translator.translate([english[row] for row in rows], directions, progress=advance)
+        if kept is not None:
+            replace_file(kept, json.dumps(texts, ensure_ascii=False).encode())
     return {row: (code, text) for row, code, text in zip(rows, chosen, texts, strict=True) if text.strip()}
+
+
+def _id(base: Base, english: Sequence[str], rows: Sequence[int], chosen: Sequence[str]) -> str:
+    """Return a hash of all that decides the translations."""
+    asked = [(english[row], code) for row, code in zip(rows, chosen, strict=True)]
+    return hashlib.sha256(repr((base.fingerprint, base.format.hash, asked)).encode()).hexdigest()[:16]

@@ -4,39 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lingraft.atoms import TrainingError
 from lingraft.base import Base
+from lingraft.fit.files import sync
 from lingraft.fit.learner import Learner
-from lingraft.fit.modular import Modular, Task
+from lingraft.fit.settings import Training
 
 
-def run_id(base: Base, regime: Modular, tasks: Sequence[Task]) -> str:
+def run_id(base: Base, regime: Training, learners: Sequence[Learner]) -> str:
     """Return a hash of all that decides a run's result: settings, base, format and every row."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(type(regime).__name__.encode())
     digest.update(json.dumps(regime.model_dump(mode="json"), sort_keys=True).encode())
     digest.update(f"{base.fingerprint} {base.tokenizer_hash} {base.format.hash}".encode())
-    for task in tasks:
-        digest.update(repr((str(task.name), task.scope.value, task.sites, task.rows, task.dev)).encode())
+    for learner in learners:
+        digest.update(repr(learner.identity()).encode())
     return digest.hexdigest()[:16]
 
 
 class Checkpoints:
     """The checkpoints of one run in a folder of its own; only the newest complete one is kept."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use ``folder``, which is made at the first save."""
-        self.folder = folder
+    def __init__(self, work: Path, name: str) -> None:
+        """Use the folder ``name`` in ``work``, which is made at the first save."""
+        self.work = work
+        self.folder = work / name
 
     def save(self, learners: Sequence[Learner], step: int) -> None:
         """Write the state of all learners durably, then drop the older checkpoint.
@@ -51,15 +52,16 @@ class Checkpoints:
         tensors: dict[str, Tensor] = {}
         state: dict[str, Any] = {"step": step, "learners": {}}
         for learner in learners:
-            name = str(learner.task.name)
-            tensors |= {f"{name}/{key}": value.detach().cpu() for key, value in _tensors(learner).items()}
-            state["learners"][name] = {
+            for name, weights in learner.weights.items():
+                tensors |= {f"{learner.name}/{name}/{key}": value for key, value in weights.state().items()}
+            state["learners"][learner.name] = {
                 "step": learner.step,
                 "bad_epochs": learner.bad_epochs,
-                "best_loss": learner.best_loss if learner.best else None,
+                "best_loss": learner.best_loss if math.isfinite(learner.best_loss) else None,
                 "best_epoch": learner.best_epoch,
                 "stopped": learner.stopped,
             }
+        tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         final = self.folder / f"step-{step:09d}"
         draft = self.folder / f".draft-{step:09d}"
         try:
@@ -68,10 +70,10 @@ class Checkpoints:
             save_file(tensors, draft / "state.safetensors")
             (draft / "state.json").write_text(json.dumps(state, indent=1))
             for path in (draft / "state.safetensors", draft / "state.json", draft):
-                _sync(path)
+                sync(path)
             shutil.rmtree(final, ignore_errors=True)
             draft.rename(final)
-            _sync(self.folder)
+            sync(self.folder)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise TrainingError(
@@ -85,7 +87,7 @@ class Checkpoints:
         """Load the newest checkpoint into the learners.
 
         Args:
-            learners: Fresh learners of the same run; their parameters, optimiser and schedule are overwritten.
+            learners: Fresh learners of the same run; weights, optimiser and schedule are overwritten.
 
         Returns:
             The step to go on from; 0 where there is no checkpoint.
@@ -96,58 +98,22 @@ class Checkpoints:
         state = json.loads((newest / "state.json").read_text())
         tensors = load_file(newest / "state.safetensors")
         for learner in learners:
-            name = str(learner.task.name)
-            mine = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
-            _restore(learner, mine, state["learners"][name])
+            for name, weights in learner.weights.items():
+                start = f"{learner.name}/{name}/"
+                weights.restore(
+                    {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
+                )
+            mine = state["learners"][learner.name]
+            learner.step, learner.bad_epochs = mine["step"], mine["bad_epochs"]
+            learner.best_epoch, learner.stopped = mine["best_epoch"], mine["stopped"]
+            learner.best_loss = math.inf if mine["best_loss"] is None else mine["best_loss"]
         return int(state["step"])
 
     def clear(self) -> None:
-        """Remove the run's folder, once its result is safe elsewhere."""
+        """Remove what the run has put down, once its result is safe elsewhere."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.work / "bridged", ignore_errors=True)
 
     def _complete(self) -> list[Path]:
         """Return the complete checkpoints, oldest first; drafts have another name."""
         return sorted(self.folder.glob("step-*")) if self.folder.exists() else []
-
-
-def _tensors(learner: Learner) -> dict[str, Tensor]:
-    """Return weights, optimiser moments and best weights by name."""
-    found: dict[str, Tensor] = {}
-    for i, parameter in enumerate(learner.parameters):
-        found[f"now/{i}"] = parameter
-        for key, value in learner.optimizer.state.get(parameter, {}).items():
-            found[f"adam/{i}/{key}"] = value
-    for i, tensor in enumerate(tensor for pair in learner.best.values() for tensor in pair):
-        found[f"best/{i}"] = tensor
-    return found
-
-
-@torch.no_grad()
-def _restore(learner: Learner, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Inverse of what ``save`` wrote for one learner."""
-    for i, parameter in enumerate(learner.parameters):
-        parameter.copy_(tensors[f"now/{i}"])
-        moments = {key: tensors[f"adam/{i}/{key}"] for key in ("step", "exp_avg", "exp_avg_sq")
-                   if f"adam/{i}/{key}" in tensors}  # fmt: skip
-        if moments:
-            learner.optimizer.state[parameter] = {
-                key: value.clone() if key == "step" else value.to(parameter.device) for key, value in moments.items()
-            }
-    if state["best_loss"] is not None:
-        device = learner.parameters[0].device
-        learner.best = {
-            site: (tensors[f"best/{2 * i}"].to(device), tensors[f"best/{2 * i + 1}"].to(device))
-            for i, site in enumerate(learner.updates)
-        }
-        learner.best_loss = state["best_loss"]
-    learner.step, learner.bad_epochs = state["step"], state["bad_epochs"]
-    learner.best_epoch, learner.stopped = state["best_epoch"], state["stopped"]
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,44 +5,38 @@ from __future__ import annotations
 import math
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from lingraft.atoms import AdapterName, TrainingError
+from lingraft.atoms import AdapterName, Direction, TrainingError
 from lingraft.base import Base
 from lingraft.corpus import Pairs, split_dev
-from lingraft.delta import Adapter, Bank, Routing
-from lingraft.fit.batch import collate, losses, pack
+from lingraft.delta import Bank, Routing
+from lingraft.fit.batch import Batch, collate, losses, pack
 from lingraft.fit.checkpoint import Checkpoints, run_id
-from lingraft.fit.learner import Learner
+from lingraft.fit.learner import Learner, Trained
 from lingraft.fit.memory import keep_freed_memory
-from lingraft.fit.modular import Modular
 from lingraft.fit.report import Reporter, Silent
+from lingraft.fit.seed import seeded
+from lingraft.fit.settings import Training
 
 DEV_SHARE, DEV_ROWS = 0.05, 400  # of each text, where no dev text is given
-
-
-@dataclass(frozen=True)
-class Trained:
-    """An adapter and how it came to be."""
-
-    adapter: Adapter
-    dev_loss: float
-    """Mean cross-entropy per target token on the dev rows, in nats."""
-    best_epoch: int
-    steps: int
-    rows: int
 
 
 @dataclass(frozen=True)
 class Run:
     """The result of a training run."""
 
+    base: Base
+    """What the adapters were trained on; under ``Full`` the tuned copy."""
+    learners: Sequence[Learner]
     trained: dict[AdapterName, Trained]
     checkpoints: Checkpoints | None
 
@@ -55,17 +49,17 @@ class Run:
 def fit(
     base: Base,
     corpus: Sequence[Pairs],
-    regime: Modular,
+    regime: Training,
     *,
     dev: Sequence[Pairs] | None = None,
     work: Path | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
-    """Train the adapters that ``regime`` makes of the corpus, all in one run.
+    """Train what ``regime`` makes of the corpus, all in one run.
 
     Args:
         base: The frozen base.
-        corpus: Parallel text, each language paired with English.
+        corpus: Parallel text; what languages it may pair is the regime's to say.
         regime: What is trained and how.
         dev: Held-out text of the same languages, for early stopping; None: some rows of the corpus.
         work: Folder for checkpoints; the same call with the same folder goes on where it stopped.
@@ -83,9 +77,9 @@ def fit(
         corpus, dev = hold_out(corpus, regime.seed)
     if base.device.type == "cpu":
         keep_freed_memory()
-    tasks = regime.tasks(base, corpus, dev)
-    learners = [Learner(base, task, regime) for task in tasks]
-    checkpoints = None if work is None else Checkpoints(work / run_id(base, regime, tasks))
+    base = regime.model_of(base)
+    learners = regime.learners(base, corpus, dev, work=work, reporter=reporter)
+    checkpoints = None if work is None else Checkpoints(work, run_id(base, regime, learners))
     step = 0 if checkpoints is None else checkpoints.restore(learners)
     reporter.start(sum(learner.total_steps for learner in learners), sum(learner.step for learner in learners))
     with _plain_attention(base), Routing(base) as routing, _stop_signals() as stop:
@@ -103,15 +97,11 @@ def fit(
                 kept = "The run is kept; run the same command to go on." if checkpoints else "Nothing was kept."
                 raise TrainingError(f"training was stopped by {stop[0]} at step {step}. {kept}")
     reporter.finish()
-    return Run(
-        {
-            learner.task.name: Trained(
-                learner.adapter(), learner.best_loss, learner.best_epoch, learner.step, len(learner.task.rows)
-            )
-            for learner in learners
-        },
-        checkpoints,
-    )
+    trained: dict[AdapterName, Trained] = {}
+    for learner in learners:
+        learner.finish()
+        trained |= learner.trained()
+    return Run(base, learners, trained, checkpoints)
 
 
 def hold_out(corpus: Sequence[Pairs], seed: int) -> tuple[list[Pairs], list[Pairs]]:
@@ -127,34 +117,41 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
     Each learner's loss is the mean over its own tokens, so no learner can tell who else was there.
 
     Args:
-        base: The frozen base.
-        routing: Sends each row through the adapter of its learner.
+        base: The base.
+        routing: Sends each row through what its learner trains.
         active: The learners that take a step, at least one, all of one regime.
         reporter: Is told each learner's loss, in nats per target token.
 
     Raises:
         TrainingError: If a loss is not finite.
     """
-    regime = active[0].regime
+    regime = active[0].settings
+    for learner in active:
+        epoch, position = divmod(learner.step, learner.steps_per_epoch)
+        if position == 0:
+            learner.begin_epoch(epoch + 1)
     rows = [learner.rows() for learner in active]
-    tokens = [sum(len(row.answer) for row in mine) for mine in rows]
+    tokens = [Counter[Direction]() for _ in active]
+    for counted, mine in zip(tokens, rows, strict=True):
+        for row in mine:
+            counted[row.direction] += len(row.text.answer)
+    totals = [counted.total() for counted in tokens]
     sums = [0.0] * len(active)
-    for members in pack(rows, regime.tokens):
-        batch = collate(base, members)
-        routing.set([(active[i].route, count) for i, count in batch.groups], batch.span)
-        with _autocast(base, regime):
-            parts = losses(base, batch, regime.label_smoothing)
-        torch.stack([part / tokens[i] for (i, _), part in zip(batch.groups, parts, strict=True)]).sum().backward()
-        for (i, _), part in zip(batch.groups, parts, strict=True):
-            sums[i] += part.item()
+    with _dropout(base, regime, active[0].step):
+        for members in pack(rows, regime.tokens):
+            batch = collate(base, members)
+            parts = _losses(base, routing, active, batch, regime.label_smoothing)
+            torch.stack([part / totals[i] for (i, *_), part in zip(batch.groups, parts, strict=True)]).sum().backward()
+            for (i, *_), part in zip(batch.groups, parts, strict=True):
+                sums[i] += part.item()
     for i, learner in enumerate(active):
-        loss = sums[i] / tokens[i]
+        loss = sums[i] / totals[i]
         if not math.isfinite(loss):
             raise TrainingError(
-                f"the loss of {learner.task.name} must be finite, but is {loss} at step {learner.step}. "
+                f"the loss of {learner.name} must be finite, but is {loss} at step {learner.step}. "
                 "Lower fit.learning_rate; the last checkpoint is kept."
             )
-        learner.update()
+        learner.update(tokens[i])
         reporter.step(learner, loss)
 
 
@@ -162,21 +159,42 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
 def dev_loss(base: Base, routing: Routing, learner: Learner) -> float:
     """Return the mean cross-entropy per target token over the learner's dev rows, in nats."""
     total, tokens = 0.0, 0
-    for members in pack([learner.task.dev], learner.regime.tokens):
+    for members in pack([learner.dev], learner.settings.tokens):
         batch = collate(base, members)
-        routing.set([(learner.route, len(members))], batch.span)
-        with _autocast(base, learner.regime):
-            total += sum(part.item() for part in losses(base, batch))
+        total += sum(part.item() for part in _losses(base, routing, [learner], batch))
         tokens += sum(batch.answers)
     if not math.isfinite(total):
-        raise TrainingError(
-            f"the dev loss of {learner.task.name} must be finite, but is {total}. Lower fit.learning_rate."
-        )
+        raise TrainingError(f"the dev loss of {learner.name} must be finite, but is {total}. Lower fit.learning_rate.")
     return total / tokens
 
 
-def _autocast(base: Base, regime: Modular) -> torch.autocast:
-    return torch.autocast(base.device.type, torch.bfloat16, enabled=regime.precision == "bf16")
+def _losses(
+    base: Base, routing: Routing, learners: Sequence[Learner], batch: Batch, label_smoothing: float = 0.0
+) -> list[Tensor]:
+    """Send a batch through its learners' routes and return the summed loss of each of its groups."""
+    routes = []
+    for i, learner in enumerate(learners):
+        mine = [(direction, count) for owner, direction, count in batch.groups if owner == i]
+        found = learner.routes([direction for direction, _ in mine])
+        routes += [(route, count) for route, (_, count) in zip(found, mine, strict=True)]
+    routing.set(routes, batch.span)
+    with torch.autocast(base.device.type, torch.bfloat16, enabled=learners[0].settings.precision == "bf16"):
+        return losses(base, batch, label_smoothing)
+
+
+@contextmanager
+def _dropout(base: Base, regime: Training, step: int) -> Iterator[None]:
+    """Let the base drop out, where the regime wants it, by random numbers that depend on the step alone."""
+    if not regime.drops_out:
+        yield
+        return
+    devices = [base.device] if base.device.type == "cuda" else []
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices))
+        torch.manual_seed(seeded(regime.seed, "dropout", step).initial_seed())
+        base.model.train()
+        stack.callback(base.model.eval)
+        yield
 
 
 @contextmanager

@@ -7,20 +7,26 @@ output adapter on the target span, in training as in use, is ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from lingraft.atoms import ENGLISH, AdapterName, ConfigError, DataError, Direction, Role, Scope, Site
-from lingraft.atoms.config import Settings
-from lingraft.base import Base, Encoded
+from lingraft.base import Base
 from lingraft.corpus import Pairs
+from lingraft.delta import Adapter, Route, Term
 from lingraft.fit.bridge import Swapped, bridge
+from lingraft.fit.fresh import fitting, fresh_updates, kept_updates
+from lingraft.fit.learner import Learner, Row, Trained
+from lingraft.fit.report import Reporter
+from lingraft.fit.settings import Training
+from lingraft.fit.weights import Weights
 
 
-class Modular(Settings):
+class Modular(Training):
     """Settings of the modular regime. Numbers of rows and steps are per adapter."""
 
     rank: int = Field(default=16, ge=1, le=512)
@@ -31,64 +37,56 @@ class Modular(Settings):
     """Where adapters act: on their own span (source or target), or everywhere as in the paper."""
     sites: tuple[str, ...] | None = None
     """Names of the linear maps that carry updates, e.g. q, k, v, o; None: all of them."""
-    epochs: int = Field(default=6, ge=1)
-    """Passes over the training rows."""
-    rows: int = Field(default=64, ge=1)
-    """Training rows of a step."""
-    learning_rate: float = Field(default=2e-3, gt=0)
-    """Highest learning rate of AdamW."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps in which the rate rises from 0; after that it falls linearly to a tenth."""
-    clip: float = Field(default=1.0, gt=0)
-    """Highest norm of an adapter's gradient."""
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the probability that is spread over the vocabulary."""
     bridge: float = Field(default=0.0, ge=0, le=1)
     """Share of the training rows whose English side the base first puts into another language it knows."""
-    patience: int = Field(default=2, ge=1)
-    """Epochs without a better dev loss after which an adapter stops."""
-    tokens: int = Field(default=4000, ge=64)
-    """Padded tokens that pass the base at once; more rows are accumulated, with the same result."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """Arithmetic of the base in training; adapters and optimiser are fp32 always."""
-    checkpoint: int = Field(default=200, ge=1)
-    """Steps between checkpoints."""
-    seed: int = 1
-    """Seed of everything random."""
 
-    def tasks(self, base: Base, corpus: Sequence[Pairs], dev: Sequence[Pairs]) -> list[Task]:
-        """Return the two tasks of each language of the corpus, input adapter first.
+    def learners(
+        self,
+        base: Base,
+        corpus: Sequence[Pairs],
+        dev: Sequence[Pairs],
+        *,
+        work: Path | None = None,
+        reporter: Reporter | None = None,
+    ) -> list[Learner]:
+        """Return the two learners of each language of the corpus, input adapter first.
 
         Args:
             base: The base, which gives sites and format.
             corpus: Training text, each language paired with English.
             dev: Held-out text of at least the same languages.
+            work: Folder for bridged rows; None: they are not kept.
+            reporter: Is told about bridging.
 
         Returns:
-            One task per language and role, in the order of the corpus.
+            One learner per language and role, in the order of the corpus.
 
         Raises:
             DataError: If a text is not paired with English, or a language has no dev text.
-            ConfigError: If ``sites`` names what the base does not have.
+            ConfigError: If ``sites`` names what the base does not have, or the base has no bridges.
         """
-        held_out = {_foreign(pairs): pairs for pairs in dev}
-        tasks: list[Task] = []
+        held_out = {foreign(pairs): pairs for pairs in dev}
+        learners: list[Learner] = []
         for pairs in corpus:
-            language = _foreign(pairs)
+            language = foreign(pairs)
             if language not in held_out:
                 raise DataError(f"`dev` must hold text for {language}, but holds {', '.join(held_out) or 'none'}.")
-            swapped = bridge(base, pairs.of(ENGLISH), language, self.bridge, self.seed)
-            tasks += [
-                Task(
+            folder = None if work is None else work / "bridged"
+            swapped = bridge(
+                base, pairs.of(ENGLISH), language, self.bridge, self.seed, folder=folder, reporter=reporter
+            )
+            for role in Role:
+                task = Task(
                     AdapterName(language, role),
                     self._scope(role),
                     self.sites_of(base, role),
                     encode(base, pairs, role, swapped),
                     encode(base, held_out[language], role),
                 )
-                for role in Role
-            ]
-        return tasks
+                learners.append(AdapterLearner(base, task, self))
+        return learners
 
     def _scope(self, role: Role) -> Scope:
         if self.scope == "everywhere":
@@ -128,18 +126,69 @@ class Task:
     name: AdapterName
     scope: Scope
     sites: tuple[Site, ...]
-    rows: list[Encoded]
-    dev: list[Encoded]
+    rows: list[Row]
+    dev: list[Row]
 
 
-def _foreign(pairs: Pairs) -> str:
-    """Return the language that is paired with English."""
+class AdapterLearner(Learner):
+    """One adapter in training."""
+
+    settings: Modular
+
+    def __init__(self, base: Base, task: Task, settings: Modular) -> None:
+        """Start from a zero update at each of the task's sites."""
+        self.task = task
+        scale = (settings.alpha or settings.rank) / settings.rank
+        ranks = dict.fromkeys(task.sites, settings.rank)
+        self.updates = fresh_updates(base, task.name, ranks, scale, settings.seed)
+        parts = [tensor for update in self.updates.values() for tensor in (update.A, update.B)]
+        super().__init__(str(task.name), settings, task.rows, task.dev, {"adapter": Weights(parts)})
+        self._route: Route = (Term(self.updates, dict.fromkeys(self.updates, 1.0), task.scope),)
+
+    def routes(self, directions: Sequence[Direction]) -> list[Route]:
+        """Return the adapter's own route, the same for all directions."""
+        return [self._route] * len(directions)
+
+    def rate(self) -> float:
+        """Return the learning rate of the coming step: linear warm-up, linear decay to a tenth."""
+        warm = max(1, round(self.settings.warmup * self.total_steps))
+        if self.step < warm:
+            return self.settings.learning_rate * (self.step + 1) / warm
+        return self.settings.learning_rate * (1 - 0.9 * (self.step - warm) / max(1, self.total_steps - warm))
+
+    def update(self, tokens: Mapping[Direction, int]) -> None:
+        """Take one optimiser step, clipped by this adapter's own norm."""
+        self.weights["adapter"].update(self.rate(), self.settings.clip)
+        self.step += 1
+
+    def identity(self) -> tuple[object, ...]:
+        """Return what decides the result besides settings and base."""
+        return (*super().identity(), self.task.scope.value, self.task.sites)
+
+    def trained(self) -> dict[AdapterName, Trained]:
+        """Return the adapter at its best epoch."""
+        adapter = Adapter(*self.task.name, self.task.scope, kept_updates(self.updates, self.weights["adapter"]))
+        return {self.task.name: Trained(adapter, self.best_loss, self.best_epoch, self.step, len(self.data))}
+
+
+def foreign(pairs: Pairs) -> str:
+    """Return the language that is paired with English.
+
+    Args:
+        pairs: Text of two languages.
+
+    Returns:
+        The one that is not English.
+
+    Raises:
+        DataError: If English is not one of the two.
+    """
     if ENGLISH not in (pairs.a, pairs.b) or pairs.a == pairs.b:
         raise DataError(f"`corpus` must pair each language with {ENGLISH}, but pairs {pairs.a} with {pairs.b} instead.")
     return pairs.b if pairs.a == ENGLISH else pairs.a
 
 
-def encode(base: Base, pairs: Pairs, role: Role, swapped: Swapped | None = None) -> list[Encoded]:
+def encode(base: Base, pairs: Pairs, role: Role, swapped: Swapped | None = None) -> list[Row]:
     """Return the rows of X→English (SOURCE) or English→X (TARGET) that fit the base's window.
 
     Args:
@@ -154,22 +203,16 @@ def encode(base: Base, pairs: Pairs, role: Role, swapped: Swapped | None = None)
     Raises:
         DataError: If no row fits.
     """
-    language = _foreign(pairs)
+    language = foreign(pairs)
     sides: dict[str, list[int]] = {ENGLISH: []}
     for i in range(len(pairs)):
         sides.setdefault(swapped[i][0] if swapped and i in swapped else ENGLISH, []).append(i)
-    rows: dict[int, Encoded] = {}
+    rows: dict[int, Row] = {}
     for other, numbers in sides.items():
         near = [pairs.of(language)[i] for i in numbers]
         far = [pairs.of(ENGLISH)[i] if other == ENGLISH else (swapped or {})[i][1] for i in numbers]
-        if role is Role.SOURCE:
-            encoded = base.format.encode(Direction(language, other), near, far)
-        else:
-            encoded = base.format.encode(Direction(other, language), far, near)
-        rows |= dict(zip(numbers, encoded, strict=True))
-    kept = [
-        row for _, row in sorted(rows.items()) if len(row.source) + len(row.target) + len(row.answer) <= base.context
-    ]
-    if not kept:
-        raise DataError(f"{pairs.origin} must hold rows of at most {base.context} tokens, but holds none.")
-    return kept
+        direction = Direction(language, other) if role is Role.SOURCE else Direction(other, language)
+        texts, answers = (near, far) if role is Role.SOURCE else (far, near)
+        encoded = base.format.encode(direction, texts, answers)
+        rows |= {i: Row(direction, row) for i, row in zip(numbers, encoded, strict=True)}
+    return fitting(base, [row for _, row in sorted(rows.items())], pairs.origin)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class Reporter(Protocol):
     """Receives the events of a run. Steps are counted over all learners together."""
 
+    def prepare(self, what: str, done: int, total: int) -> None:
+        """Say that before training ``done`` of ``total`` rows of some work are ready."""
+
     def start(self, total: int, done: int) -> None:
         """Say that a run of ``total`` steps begins or goes on after ``done`` steps."""
 
@@ -29,6 +32,9 @@ class Reporter(Protocol):
 
 class Silent:
     """Tells nobody."""
+
+    def prepare(self, what: str, done: int, total: int) -> None:
+        """Do nothing."""
 
     def start(self, total: int, done: int) -> None:
         """Do nothing."""
@@ -63,12 +69,12 @@ class TensorBoard(Silent):
 
     def step(self, learner: Learner, loss: float) -> None:
         """Write the training loss and the learning rate."""
-        self._writer.add_scalar(f"loss/{learner.task.name}", loss, learner.step)
-        self._writer.add_scalar(f"rate/{learner.task.name}", learner.rate(), learner.step)
+        self._writer.add_scalar(f"loss/{learner.name}", loss, learner.step)
+        self._writer.add_scalar(f"rate/{learner.name}", learner.rate(), learner.step)
 
     def epoch(self, learner: Learner) -> None:
         """Write the best dev loss."""
-        self._writer.add_scalar(f"dev/{learner.task.name}", learner.best_loss, learner.step)
+        self._writer.add_scalar(f"dev/{learner.name}", learner.best_loss, learner.step)
 
     def finish(self) -> None:
         """Flush and close."""
@@ -81,6 +87,11 @@ class Several:
     def __init__(self, *reporters: Reporter) -> None:
         """Tell ``reporters``."""
         self._reporters = reporters
+
+    def prepare(self, what: str, done: int, total: int) -> None:
+        """Pass it on."""
+        for reporter in self._reporters:
+            reporter.prepare(what, done, total)
 
     def start(self, total: int, done: int) -> None:
         """Pass it on."""

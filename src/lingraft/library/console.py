@@ -96,10 +96,15 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self.finish()
 
+    def prepare(self, what: str, done: int, total: int) -> None:
+        """Show the bar for work that comes before training."""
+        self._bar.start()
+        self._bar.update(self._task, description=what, total=total, completed=done)
+
     def start(self, total: int, done: int) -> None:
         """Show the bar, at ``done`` where a run goes on."""
         self._bar.start()
-        self._bar.update(self._task, total=total, completed=done)
+        self._bar.reset(self._task, description="training", total=total, completed=done)
         if done:
             self._bar.console.print(f"going on after {done} of {total} steps")
 
@@ -113,7 +118,7 @@ class Watcher:
         best = "" if learner.bad_epochs == 0 else f", best {learner.best_loss:.3f} in epoch {learner.best_epoch}"
         stop = "; stops early" if learner.stopped else ""
         self._bar.console.print(
-            f"{learner.task.name}  epoch {epoch}  dev loss {learner.last_loss:.3f}{best}{stop}", highlight=False
+            f"{learner.name}  epoch {epoch}  dev loss {learner.last_loss:.3f}{best}{stop}", highlight=False
         )
         if learner.stopped:
             self._bar.advance(self._task, learner.total_steps - learner.step)

@@ -1,0 +1,155 @@
+"""How the rows of a batch fall into groups that get the same update at a site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+
+class Groups:
+    """The group of each row. Rows of a group need not stand together; groups are numbered from 0.
+
+    Index tensors are made once and serve all sites that see the batch in the same way.
+    """
+
+    def __init__(self, owners: Sequence[int], device: torch.device | str = "cpu") -> None:
+        """State the group of each row.
+
+        Args:
+            owners: For each row the number of its group; each number below the largest occurs.
+            device: Where the rows are.
+        """
+        self.owners = tuple(owners)
+        self.device = torch.device(device)
+        self.counts = [0] * (max(self.owners) + 1)
+        for owner in self.owners:
+            self.counts[owner] += 1
+
+    @classmethod
+    def of_counts(cls, counts: Sequence[int], device: torch.device | str = "cpu") -> Groups:
+        """Return groups of consecutive rows with these numbers of rows, each at least 1."""
+        return cls([group for group, count in enumerate(counts) for _ in range(count)], device)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.owners)
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether each group's rows stand together, the groups in the order of their numbers."""
+        return all(a <= b for a, b in pairwise(self.owners))
+
+    @cached_property
+    def order(self) -> Tensor | None:
+        """[N] the row numbers group by group; None where they are in that order already."""
+        return None if self.in_order else self._index(self._order)
+
+    @cached_property
+    def inverse(self) -> Tensor | None:
+        """[N] where each row stands in ``order``; None where nothing moves."""
+        return None if self.in_order else self._index(sorted(range(self.rows), key=self._order.__getitem__))
+
+    @cached_property
+    def bounds(self) -> list[int]:
+        """The first position of each group in ``order``, and N at the end."""
+        return [0, *accumulate(self.counts)]
+
+    @cached_property
+    def even(self) -> bool:
+        """Whether all groups have the same number of rows."""
+        return min(self.counts) == max(self.counts)
+
+    @cached_property
+    def slots(self) -> Tensor | None:
+        """[G · most] for each group as many row numbers as the largest has, its last one repeated.
+
+        None where that is every row once, in place.
+        """
+        if self.even and self.in_order:
+            return None
+        most = max(self.counts)
+        return self._index(
+            [self._order[min(start + i, stop - 1)] for start, stop in pairwise(self.bounds) for i in range(most)]
+        )
+
+    @cached_property
+    def back(self) -> Tensor | None:
+        """[N] where each row stands among ``slots``; None as there."""
+        if self.even and self.in_order:
+            return None
+        most, places = max(self.counts), [0] * self.rows
+        for group, (start, stop) in enumerate(pairwise(self.bounds)):
+            for i, row in enumerate(self._order[start:stop]):
+                places[row] = group * most + i
+        return self._index(places)
+
+    def sort(self, t: Tensor) -> Tensor:
+        """Return the rows of [N, …] group by group."""
+        return t if self.order is None or self.inverse is None else _Spread.apply(t, self.order, self.inverse)
+
+    def unsort(self, t: Tensor) -> Tensor:
+        """Inverse of ``sort``."""
+        return t if self.inverse is None else _Collect.apply(t, self.inverse)
+
+    def spread(self, t: Tensor) -> Tensor:
+        """Return the rows of [N, …] as [G · most, …], each group filled up to the largest one."""
+        return t if self.slots is None or self.back is None else _Spread.apply(t, self.slots, self.back)
+
+    def collect(self, t: Tensor) -> Tensor:
+        """Inverse of ``spread``; what fills up is dropped."""
+        return t if self.back is None else _Collect.apply(t, self.back)
+
+    def pick(self, rows: Sequence[int]) -> tuple[Groups, list[int]]:
+        """Return the groups of some rows, numbered anew, and the old number of each group that is left."""
+        left = sorted({self.owners[row] for row in rows})
+        number = {old: new for new, old in enumerate(left)}
+        return Groups([number[self.owners[row]] for row in rows], self.device), left
+
+    def repeat(self, factor: int) -> Groups:
+        """Return the groups where each row stands ``factor`` times side by side, as beams do."""
+        return self if factor == 1 else Groups([owner for owner in self.owners for _ in range(factor)], self.device)
+
+    @cached_property
+    def _order(self) -> list[int]:
+        return sorted(range(self.rows), key=self.owners.__getitem__)
+
+    def _index(self, numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers, device=self.device)
+
+
+class _Spread(Function):
+    """Rows by index. Where a row goes to several places, only the one that is collected has a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, there: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return t.index_select(0, there)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
+
+
+class _Collect(Function):
+    """Rows by distinct indexes; in the backward pass the others get zero."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        ctx.rows = t.shape[0]
+        return t.index_select(0, back)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        found = gradient.new_zeros(ctx.rows, *gradient.shape[1:])
+        return found.index_copy_(0, ctx.saved_tensors[0], gradient), None

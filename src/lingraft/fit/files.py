@@ -1,0 +1,41 @@
+"""Files of a run, written durably and whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lingraft.atoms import TrainingError
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one step, and make its folder where it is missing.
+
+    Args:
+        path: The file; an older one is replaced.
+        data: Its content.
+
+    Raises:
+        TrainingError: If the disk is full or cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(data)
+        sync(draft)
+        draft.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise TrainingError(
+            f"{path} could not be written: {error}. Make room and run the same command again."
+        ) from error
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

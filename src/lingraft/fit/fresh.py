@@ -1,0 +1,62 @@
+"""What regimes share: fresh updates of an adapter, its kept ones, and rows that fit the base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lingraft.atoms import AdapterName, DataError, Site
+from lingraft.base import Base
+from lingraft.delta import Update, fresh
+from lingraft.fit.learner import Row
+from lingraft.fit.seed import seeded
+from lingraft.fit.weights import Weights
+
+
+def fresh_updates(
+    base: Base, name: AdapterName, ranks: Mapping[Site, int], scale: float, seed: int
+) -> dict[Site, Update]:
+    """Return zero updates on the base's device, a pure function of seed and name.
+
+    Args:
+        base: The base, for shapes and device.
+        name: The adapter that they are of.
+        ranks: Site → rank components.
+        scale: The factor of each update.
+        seed: Seed of A's random values.
+
+    Returns:
+        One trainable update per site.
+    """
+    generator = seeded(seed, "init", name)
+    found = {}
+    for site, rank in ranks.items():
+        update = fresh(*base.shape(site), rank, scale, generator)
+        a, b = (tensor.detach().to(base.device).requires_grad_() for tensor in (update.A, update.B))
+        found[site] = Update(a, b, scale)
+    return found
+
+
+def kept_updates(updates: Mapping[Site, Update], weights: Weights) -> dict[Site, Update]:
+    """Return the best values of updates whose A and B are, in turn, the parts of ``weights``."""
+    kept = iter(weights.kept())
+    return {site: Update(next(kept), next(kept), update.scale) for site, update in updates.items()}
+
+
+def fitting(base: Base, rows: Sequence[Row], origin: str) -> list[Row]:
+    """Return the rows that fit the base's window.
+
+    Args:
+        base: The base.
+        rows: Encoded rows.
+        origin: Where they come from, for the message.
+
+    Returns:
+        Those that fit, in order.
+
+    Raises:
+        DataError: If none does.
+    """
+    kept = [row for row in rows if len(row.text.source) + len(row.text.target) + len(row.text.answer) <= base.context]
+    if not kept:
+        raise DataError(f"{origin} must hold rows of at most {base.context} tokens, but holds none.")
+    return kept

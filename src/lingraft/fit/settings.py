@@ -1,0 +1,78 @@
+"""The settings that every regime has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from lingraft.atoms.config import Settings
+
+if TYPE_CHECKING:
+    from lingraft.base import Base
+    from lingraft.corpus import Pairs
+    from lingraft.fit.learner import Learner
+    from lingraft.fit.report import Reporter
+
+
+class Training(Settings):
+    """What the training loop needs to know. Numbers of rows and steps are per learner."""
+
+    epochs: int = Field(default=6, ge=1)
+    """Passes over the training rows."""
+    rows: int = Field(default=64, ge=1)
+    """Training rows of a step."""
+    learning_rate: float = Field(default=2e-3, gt=0)
+    """Highest learning rate of AdamW."""
+    clip: float = Field(default=1.0, gt=0)
+    """Highest norm of an adapter's gradient."""
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the probability that is spread over the vocabulary."""
+    patience: int = Field(default=2, ge=1)
+    """Epochs without a better dev loss after which training stops."""
+    tokens: int = Field(default=4000, ge=64)
+    """Padded tokens that pass the base at once; more rows are accumulated, with the same result."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Arithmetic of the base in training; what is trained and its optimiser are fp32 always."""
+    checkpoint: int = Field(default=200, ge=1)
+    """Steps between checkpoints."""
+    seed: int = 1
+    """Seed of everything random."""
+
+    @property
+    def drops_out(self) -> bool:
+        """Whether the base drops out in training, as its own config says."""
+        return False
+
+    def model_of(self, base: Base) -> Base:
+        """Return the base to train on: the frozen one, unless a regime writes to a copy."""
+        return base
+
+    def learners(
+        self,
+        base: Base,
+        corpus: Sequence[Pairs],
+        dev: Sequence[Pairs],
+        *,
+        work: Path | None = None,
+        reporter: Reporter | None = None,
+    ) -> Sequence[Learner]:
+        """Return what trains, side by side in one run.
+
+        Args:
+            base: What ``model_of`` returned.
+            corpus: Training text.
+            dev: Held-out text of at least the same languages.
+            work: Folder for what is costly to make again; None: nothing is kept.
+            reporter: Is told about work that comes before training.
+
+        Returns:
+            At least one learner.
+
+        Raises:
+            ConfigError: If a setting does not fit the base or the text.
+            DataError: If the text is not what the regime trains on.
+        """
+        raise NotImplementedError
