@@ -19,7 +19,7 @@ def route(bank: Bank, recipe: Recipe, direction: Direction) -> Route:
     for role, language in ((Role.SOURCE, direction.source), (Role.TARGET, direction.target)):
         adapter = bank.get(AdapterName(language, role))
         if adapter is not None:
-            weights = {site: mix[role] for site, mix in recipe.resolve(adapter.updates).items()}
+            weights = {site: recipe.weight(site, role) for site in adapter.updates}
             terms.append(Term(adapter.updates, weights, adapter.scope))
     return tuple(terms)
 

@@ -1,8 +1,27 @@
 """One training loop, the regimes, exact resume."""
 
+from lingraft.fit.full import Full
+from lingraft.fit.indexing import Indexing
+from lingraft.fit.joint import Joint, Pruning
 from lingraft.fit.learner import Trained
 from lingraft.fit.loop import Run, fit, hold_out
 from lingraft.fit.modular import Modular
 from lingraft.fit.report import Reporter, Several, Silent, TensorBoard
+from lingraft.fit.settings import Training
 
-__all__ = ["Modular", "Reporter", "Run", "Several", "Silent", "TensorBoard", "Trained", "fit", "hold_out"]
+__all__ = [
+    "Full",
+    "Indexing",
+    "Joint",
+    "Modular",
+    "Pruning",
+    "Reporter",
+    "Run",
+    "Several",
+    "Silent",
+    "TensorBoard",
+    "Trained",
+    "Training",
+    "fit",
+    "hold_out",
+]

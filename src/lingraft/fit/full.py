@@ -1,0 +1,83 @@
+"""Full fine-tuning of all parameters of a copy of the base: the baseline that everything is held against."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from lingraft.atoms import Direction
+from lingraft.base import Base
+from lingraft.corpus import Pairs
+from lingraft.delta import Route
+from lingraft.fit.learner import Learner, Row
+from lingraft.fit.multi import Multidirectional, MultidirectionalLearner, both_ways
+from lingraft.fit.report import Reporter
+from lingraft.fit.weights import Weights
+
+
+class Full(Multidirectional):
+    """Settings of full fine-tuning, on all directions of the text at once."""
+
+    learning_rate: float = Field(default=3e-4, gt=0)
+    """Highest learning rate of AdamW."""
+
+    def model_of(self, base: Base) -> Base:
+        """Return a base with a copy of the model in fp32; the given one is not written to."""
+        tuned = copy.copy(base)
+        tuned.model = copy.deepcopy(base.model).float()
+        return tuned
+
+    def learners(
+        self,
+        base: Base,
+        corpus: Sequence[Pairs],
+        dev: Sequence[Pairs],
+        *,
+        work: Path | None = None,
+        reporter: Reporter | None = None,
+    ) -> list[Learner]:
+        """Return the one learner whose weights are the model's.
+
+        Args:
+            base: The copy that is tuned.
+            corpus: Training text of any pairs of languages; both directions of each are trained.
+            dev: Held-out text.
+            work: Not used.
+            reporter: Not used.
+
+        Returns:
+            One learner.
+
+        Raises:
+            DataError: If no text fits the base.
+        """
+        return [FullLearner(base, self, both_ways(base, corpus), both_ways(base, dev))]
+
+
+class FullLearner(MultidirectionalLearner):
+    """Trains every parameter of a model."""
+
+    def __init__(self, base: Base, settings: Full, rows: Sequence[Row], dev: Sequence[Row]) -> None:
+        """Make the model's parameters trainable."""
+        super().__init__("model", settings, rows, dev, {"model": Weights(list(base.model.parameters()))})
+        self._base = base
+
+    def routes(self, directions: Sequence[Direction]) -> list[Route]:
+        """Return no update for any direction."""
+        return [()] * len(directions)
+
+    def update(self, tokens: Mapping[Direction, int]) -> None:
+        """Take one step of all parameters."""
+        self.weights["model"].update(self.rate(), self.settings.clip)
+        self.step += 1
+
+    def finish(self) -> None:
+        """Set the model to its best epoch, and freeze it; it has another fingerprint now."""
+        self.weights["model"].go_back()
+        self._base.model.requires_grad_(False)
+        for parameter in self._base.model.parameters():
+            parameter.grad = None
+        self._base.__dict__.pop("fingerprint", None)
