@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -222,7 +223,7 @@ def test_pruning_follows_its_schedule_and_what_is_gone_stays_gone(base):
     assert shares_ == pytest.approx(
         [0, 0.75 * (1 - (2 / 3) ** 3), 0.75 * (1 - (1 / 3) ** 3), 0.75, 0.75, 0.75], abs=0.02
     )
-    for older, newer in zip(masks[1:], masks[2:], strict=False):
+    for older, newer in pairwise(masks):
         assert not (newer & ~older).any()
     assert min(item.best_epoch for item in run.trained.values()) >= 4
     for language in LANGUAGES:

@@ -41,18 +41,18 @@ def heatmap_svg(results: Results, via: str = "direct", *, standalone: bool = Tru
     side = len(languages) * (_CELL + _GAP)
     width, height = _HEAD + max(side, 240), _TOP + side + 50
     parts = [
-        _text(_HEAD, 18, f"{VIA_TITLES[via]}: chrF++", size=15, weight=600),
-        _text(_HEAD - 8, _TOP - 12, "from ↓ to →", size=11, anchor="end", opacity=0.7),
+        text(_HEAD, 18, f"{VIA_TITLES[via]}: chrF++", size=15, weight=600),
+        text(_HEAD - 8, _TOP - 12, "from ↓ to →", size=11, anchor="end", opacity=0.7),
     ]
     for i, source in enumerate(languages):
         centre = i * (_CELL + _GAP) + _CELL / 2
-        parts.append(_text(_HEAD - 8, _TOP + centre + 5, names[source], size=14, anchor="end", title=full_name(source)))
-        parts.append(_text(_HEAD + centre, _TOP - 12, names[source], size=14, anchor="middle", title=full_name(source)))
+        parts.append(text(_HEAD - 8, _TOP + centre + 5, names[source], size=14, anchor="end", title=full_name(source)))
+        parts.append(text(_HEAD + centre, _TOP - 12, names[source], size=14, anchor="middle", title=full_name(source)))
         for j, target in enumerate(languages):
             x, y = _HEAD + j * (_CELL + _GAP), _TOP + i * (_CELL + _GAP)
             parts.append(_cell(x, y, results.row(source, target, via), low, high))
-    parts.append(_legend(_HEAD, _TOP + side + 12, min(side, 300), low, high))
-    return _svg(width, height, f"Heat map of chrF++, {VIA_TITLES[via]}", parts, standalone)
+    parts.append(legend(_HEAD, _TOP + side + 12, min(side, 300), low, high))
+    return svg(width, height, f"Heat map of chrF++, {VIA_TITLES[via]}", parts, standalone)
 
 
 def bars_svg(results: Results, directions: Sequence[tuple[str, str]], *, standalone: bool = True) -> str:
@@ -75,12 +75,12 @@ def bars_svg(results: Results, directions: Sequence[tuple[str, str]], *, standal
     for number, via in enumerate(vias):
         x = left + number * 90
         parts.append(f'<rect x="{x}" y="8" width="12" height="12" rx="2" fill="{VIA_COLOURS[via]}"/>')
-        parts.append(_text(x + 18, 19, VIA_TITLES[via], size=13))
+        parts.append(text(x + 18, 19, VIA_TITLES[via], size=13))
     for index, (source, target) in enumerate(directions):
         y = 36 + index * group
         middle = y + len(vias) * thick / 2 + 4
         title = f"{full_name(source)} → {full_name(target)}"
-        parts.append(_text(left - 8, middle, f"{names[source]} → {names[target]}", size=13, anchor="end", title=title))
+        parts.append(text(left - 8, middle, f"{names[source]} → {names[target]}", size=13, anchor="end", title=title))
         for number, via in enumerate(vias):
             row = results.row(source, target, via)
             if row is None:
@@ -90,8 +90,8 @@ def bars_svg(results: Results, directions: Sequence[tuple[str, str]], *, standal
                 f'<rect x="{left}" y="{top}" width="{wide:.1f}" height="{thick - 2}" rx="2" '
                 f'fill="{VIA_COLOURS[via]}"><title>{escape(describe(row))}</title></rect>'
             )
-            parts.append(_text(left + wide + 5, top + thick - 4, f"{row.chrf:.1f}", size=12))
-    return _svg(left + length + 40, 40 + len(directions) * group, "chrF++ per direction", parts, standalone)
+            parts.append(text(left + wide + 5, top + thick - 4, f"{row.chrf:.1f}", size=12))
+    return svg(left + length + 40, 40 + len(directions) * group, "chrF++ per direction", parts, standalone)
 
 
 def scale_ends(results: Results) -> tuple[float, float]:
@@ -131,11 +131,12 @@ def _cell(x: float, y: float, row: Row | None, low: float, high: float) -> str:
     if row is None:
         return f'<rect {box} fill="currentColor" opacity="0.07"/>'
     fill, ink = shade(row.chrf, low, high)
-    number = _text(x + _CELL / 2, y + _CELL / 2 + 6, f"{row.chrf:.1f}", size=17, anchor="middle", fill=ink)
+    number = text(x + _CELL / 2, y + _CELL / 2 + 6, f"{row.chrf:.1f}", size=17, anchor="middle", fill=ink)
     return f'<g><title>{escape(describe(row))}</title><rect {box} fill="{fill}"/>{number}</g>'
 
 
-def _legend(x: float, y: float, width: float, low: float, high: float) -> str:
+def legend(x: float, y: float, width: float, low: float, high: float) -> str:
+    """Return the scale of colours from ``low`` to ``high``, at (x, y) and ``width`` wide."""
     steps = 20
     wide = width / steps
     boxes = [
@@ -144,10 +145,10 @@ def _legend(x: float, y: float, width: float, low: float, high: float) -> str:
         for i in range(steps)
     ]
     marks = [(x, low, "start"), (x + width / 2, (low + high) / 2, "middle"), (x + width, high, "end")]
-    return "".join(boxes + [_text(at, y + 26, f"{value:g}", size=12, anchor=end) for at, value, end in marks])
+    return "".join(boxes + [text(at, y + 26, f"{value:g}", size=12, anchor=end) for at, value, end in marks])
 
 
-def _text(
+def text(
     x: float,
     y: float,
     text: str,
@@ -159,6 +160,7 @@ def _text(
     opacity: float = 1.0,
     title: str = "",
 ) -> str:
+    """Return a text at (x, y), escaped; ``title`` is shown when the pointer rests on it."""
     hover = f"<title>{escape(title)}</title>" if title else ""
     return (
         f'<text x="{x:g}" y="{y:g}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
@@ -166,7 +168,8 @@ def _text(
     )
 
 
-def _svg(width: float, height: float, label: str, parts: Sequence[str], standalone: bool) -> str:
+def svg(width: float, height: float, label: str, parts: Sequence[str], standalone: bool) -> str:
+    """Return a picture of some parts: a file of its own, or one to stand in a page."""
     size = f'width="{width:g}" height="{height:g}" ' if standalone else f'style="max-width:{width:g}px" '
     theme = _THEME if standalone else ""
     return (

@@ -1,0 +1,90 @@
+"""The verb that looks inside a library: probe, with a subcommand per question."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from lingraft.atoms import LibraryError
+from lingraft.library.console import base_options, library_option, open_library
+from lingraft.measure.cli import require_places
+from lingraft.measure.labels import full_name
+from lingraft.measure.results import write_text
+from lingraft.probe.picture import survival_svg
+from lingraft.probe.ranks import suggest
+from lingraft.probe.subspace import Survival, survival
+
+
+@click.group()
+def probe() -> None:
+    """Look inside a trained library."""
+
+
+@probe.command()
+@library_option
+@base_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--svg", "svg_path", type=click.Path(path_type=Path), default=None, help="Write heat maps here.")
+@click.option(
+    "--mean-rank", type=click.FloatRange(1), default=None, help="Mean of the suggested ranks.  [default: as it is]"
+)
+def subspace(
+    path: Path,
+    base_id: str | None,
+    device: str | None,
+    dtype: str,
+    as_json: bool,
+    svg_path: Path | None,
+    mean_rank: float | None,
+) -> None:
+    """Show how much of each language's adapters survived pruning, and suggest ranks.
+
+    Meant for a library that was pruned across languages with equal ranks: there, a language keeps what
+    it needs. The suggested ranks cost as many parameters as the mean rank would.
+    """
+    require_places(svg_path)
+    found = survival(open_library(path, base_id, device, dtype).bank())
+    if not found.cells:
+        raise LibraryError(f"`{path}` must hold adapters to look into, but is empty instead. Add a language first.")
+    ranks = suggest(found, mean_rank=mean_rank) if found.comparable else {}
+    if svg_path is not None:
+        write_text(svg_path, survival_svg(found))
+        click.echo(f"wrote {svg_path}", err=True)
+    if as_json:
+        shown = {"survival": found.to_dict(), "suggested": ranks, "notes": list(found.notes)}
+        click.echo(json.dumps(shown, ensure_ascii=False, indent=1))
+        return
+    Console().print(_table(found, ranks))
+    for note in found.notes:
+        click.echo(f"note: {note}")
+
+
+def _table(found: Survival, ranks: Mapping[str, int]) -> Table:
+    """Return the shares of each language, in all, per stack and per role, and its ranks."""
+    roles = sorted({cell.role.value for cell in found.cells})
+    shares = found.shares(lambda cell: (cell.language, "all"))
+    shares |= found.shares(lambda cell: (cell.language, cell.site.stack))
+    shares |= found.shares(lambda cell: (cell.language, cell.role.value))
+    table = Table(
+        "language",
+        title="Share of B that survives, %",
+        title_style="",
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column("code", no_wrap=True)
+    columns = ("all", *found.stacks, *roles)
+    for heading in (*columns, "rank", *(["suggested"] if ranks else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for code in found.languages:
+        kept = [shares.get((code, column)) for column in columns]
+        numbers = ["–" if share is None else f"{100 * share:.1f}" for share in kept]
+        last = [str(found.ranks[code]), *([str(ranks[code])] if ranks else [])]
+        table.add_row(full_name(code), code, *numbers, *last)
+    return table
