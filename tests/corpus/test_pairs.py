@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lingraft.atoms import DataError
-from lingraft.corpus import Pairs, clean, overlap, read, split_dev
+from lingraft.corpus import Pairs, between, clean, overlap, read, split_dev
 
 ROWS = [("Hallo", "Hello"), ("Ja", "Yes"), ("Guten Tag", "Good day")]
 TSV = "".join(f"{left}\t{right}\n" for left, right in ROWS)
@@ -199,3 +199,18 @@ def test_real_text(shared_data):
         assert len(pairs) > 10_000
         assert overlap(pairs, held_out) == 0
     assert sum(any("а" <= letter <= "я" for letter in line) for line in found[1].of("rus_Cyrl")) > 0.95 * len(found[1])
+
+
+def test_text_between_all_languages_is_found_where_there_is_any(tmp_path):
+    put(tmp_path, "deu_Latn-eng_Latn.tsv.gz", TSV)
+    put(tmp_path, "deu_Latn-fra_Latn.tsv.gz", TSV)
+    pattern = str(tmp_path / "{a}-{b}.tsv.gz")
+    found = between(pattern, ["fra_Latn", "eng_Latn", "deu_Latn"])
+    assert [(pairs.a, pairs.b) for pairs in found] == [("deu_Latn", "eng_Latn"), ("deu_Latn", "fra_Latn")]
+    assert rows(found[1]) == ROWS
+    with pytest.raises(DataError, match="ita_Latn"):
+        between(pattern, ["deu_Latn", "eng_Latn", "ita_Latn"])
+    with pytest.raises(DataError, match="once"):
+        between(pattern, ["deu_Latn", "deu_Latn"])
+    with pytest.raises(DataError, match="for the two codes"):
+        between("all.tsv", ["deu_Latn", "eng_Latn"])

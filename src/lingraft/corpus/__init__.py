@@ -1,7 +1,18 @@
 """Parallel text → cleaned, split rows; test sets; language profiles; the phrasebook."""
 
-from lingraft.corpus.pairs import Pairs, clean, overlap, read, split_dev
+from lingraft.corpus.pairs import Pairs, between, clean, overlap, read, split_dev
 from lingraft.corpus.profile import Identifier, Profile
 from lingraft.corpus.testset import TestSet, read_testset
 
-__all__ = ["Identifier", "Pairs", "Profile", "TestSet", "clean", "overlap", "read", "read_testset", "split_dev"]
+__all__ = [
+    "Identifier",
+    "Pairs",
+    "Profile",
+    "TestSet",
+    "between",
+    "clean",
+    "overlap",
+    "read",
+    "read_testset",
+    "split_dev",
+]

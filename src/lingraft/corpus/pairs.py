@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 from lingraft.atoms import ENGLISH, DataError
@@ -77,13 +78,51 @@ def read(pattern: str, languages: Sequence[str], pivot: str = ENGLISH) -> list[P
     return [_read(pattern, *sorted((language, pivot))) for language in languages]
 
 
+def between(pattern: str, languages: Sequence[str]) -> list[Pairs]:
+    """Return the text of every pair of some languages for which there is any.
+
+    Args:
+        pattern: As for ``read``, one file (or two) for each pair of languages.
+        languages: Codes, at least two.
+
+    Returns:
+        One value for each pair whose files are there, in alphabetical order.
+
+    Raises:
+        DataError: If the pattern has no place for the codes, a language has text with no other one, or a
+            file is malformed.
+    """
+    if not ("{a}" in pattern and "{b}" in pattern):
+        raise DataError(f"`pairs` must hold {{a}} and {{b}} for the two codes, but is {pattern!r} instead.")
+    if len(set(languages)) < max(2, len(languages)):
+        raise DataError(f"`languages` must be at least two, each named once, but are {', '.join(languages)} instead.")
+    found = [
+        _read(pattern, a, b)
+        for a, b in combinations(sorted(languages), 2)
+        if all(map(Path.is_file, _paths(pattern, a, b)))
+    ]
+    there = {language for pairs in found for language in (pairs.a, pairs.b)}
+    if missing := sorted(set(languages) - there):
+        raise DataError(
+            f"`pairs` must hold text of every language with another one, but {pattern} has none of "
+            f"{', '.join(missing)}. Check the pattern, or leave them out."
+        )
+    return found
+
+
+def _paths(pattern: str, a: str, b: str) -> list[Path]:
+    """Return the file, or the two files, of a pair of languages."""
+    path = pattern.replace("{a}", a).replace("{b}", b)
+    return [Path(path.replace("{lang}", code)) for code in (a, b)] if "{lang}" in path else [Path(path)]
+
+
 def _read(pattern: str, a: str, b: str) -> Pairs:
     """Read the text of one pair of languages."""
     if a == b:
         raise DataError(f"`languages` must be other than the pivot {a}, but hold it. Leave it out.")
     path = pattern.replace("{a}", a).replace("{b}", b)
     if "{lang}" in path:
-        sides = [Path(path.replace("{lang}", code)) for code in (a, b)]
+        sides = _paths(pattern, a, b)
         left, right = map(files.lines, sides)
         if len(left) != len(right):
             raise DataError(
