@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from lingraft.atoms.config import Settings, override
+from lingraft.atoms.config import Settings, override, read
 from lingraft.atoms.errors import ConfigError
 
 
@@ -102,3 +102,30 @@ def test_settings_are_frozen_and_closed():
         Outer(epoch=3)
     with pytest.raises(ValidationError):
         Outer().epochs = 4
+
+
+def test_a_file_of_settings_is_read_without_yamls_surprises(tmp_path):
+    path = tmp_path / "fit.yaml"
+    path.write_text("epochs: 7  # many\nsites: [no, k]\ninner:\n  rate: 1e-4\n  name: '3'\n")
+    found = read(Outer, path)
+    assert (found.epochs, found.sites, found.inner.rate, found.inner.name) == (7, ("no", "k"), 1e-4, "3")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("epochs: 7\nepochs: 8", "given again in line 2"),
+        ("epoch: 7\ninner: {rates: 3}", "inner.rates"),
+        ("epochs: '7'", "epochs"),
+        ("- 1", "list"),
+        ("a: [", "YAML"),
+        ("a: &x [1]\nb: *y", "YAML"),
+    ],
+)
+def test_a_file_that_is_not_settings_is_refused_with_the_place(tmp_path, text, named):
+    path = tmp_path / "fit.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        read(Outer, path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read(Outer, tmp_path / "none.yaml")

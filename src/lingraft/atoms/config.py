@@ -11,6 +11,7 @@ import json
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,6 +31,64 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def read(kind: type[S], path: str | Path) -> S:
+    """Return the settings that a YAML file holds.
+
+    Values are taken as in `override`: ``no`` is a text, ``1e-4`` a number, what stands in quotes a text.
+
+    Args:
+        kind: The class of the settings.
+        path: The file.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ConfigError: The file cannot be read, is no YAML, or holds what is malformed, unknown or of a wrong
+            type: all of it, one a line.
+    """
+    import yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"`{path}` must be a file of settings in UTF-8, but cannot be read: {error}.") from None
+    problems: list[str] = []
+    try:
+        root = yaml.compose(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"`{path}` must be YAML, but is not: {' '.join(str(error).split())[:200]}.") from None
+    values = _plain(root, problems)
+    if not isinstance(values, dict):
+        raise ConfigError(f"`{path}` must hold names with values, but holds {type(values).__name__} instead.")
+    try:
+        found = kind.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        problems += _describe(error, "")
+    if problems:
+        raise ConfigError("\n".join([f"`{path}` must hold {kind.__name__} settings, but:", *problems]))
+    return found
+
+
+def _plain(node: Any, problems: list[str]) -> Any:
+    """Return the value of a YAML node; keys that come twice are problems."""
+    import yaml
+
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(each, problems) for each in node.value]
+    if isinstance(node, yaml.ScalarNode):
+        return node.value if node.style in ("'", '"') else _scalar(node.value) if node.value else None
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    found: dict[str, Any] = {}
+    for key, value in node.value:
+        name = str(key.value)
+        if name in found:
+            problems.append(f"`{name}` must be given once, but is given again in line {key.start_mark.line + 1}.")
+        found[name] = _plain(value, problems)
+    return found
 
 
 def override(settings: S, items: Sequence[str], section: str = "") -> S:

@@ -7,9 +7,10 @@ from lingraft.fit.learner import Trained
 from lingraft.fit.loop import Run, fit, hold_out
 from lingraft.fit.modular import Modular
 from lingraft.fit.report import Reporter, Several, Silent, TensorBoard
-from lingraft.fit.settings import Training
+from lingraft.fit.settings import Context, Training
 
 __all__ = [
+    "Context",
     "Full",
     "Indexing",
     "Joint",

@@ -15,6 +15,7 @@ from lingraft.delta import Route
 from lingraft.fit.learner import Learner, Row
 from lingraft.fit.multi import Multidirectional, MultidirectionalLearner, both_ways
 from lingraft.fit.report import Reporter
+from lingraft.fit.settings import Context
 from lingraft.fit.weights import Weights
 
 
@@ -36,6 +37,7 @@ class Full(Multidirectional):
         corpus: Sequence[Pairs],
         dev: Sequence[Pairs],
         *,
+        context: Context | None = None,
         work: Path | None = None,
         reporter: Reporter | None = None,
     ) -> list[Learner]:
@@ -45,6 +47,7 @@ class Full(Multidirectional):
             base: The copy that is tuned.
             corpus: Training text of any pairs of languages; both directions of each are trained.
             dev: Held-out text.
+            context: Not used.
             work: Not used.
             reporter: Not used.
 

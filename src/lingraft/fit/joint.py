@@ -24,6 +24,7 @@ from lingraft.fit.joint_learner import EVERYONE, JointLearner
 from lingraft.fit.learner import Learner
 from lingraft.fit.multi import Multidirectional, both_ways
 from lingraft.fit.report import Reporter
+from lingraft.fit.settings import Context
 
 UNUSED = ("o", "cross_o")
 """Sites that the paper leaves without updates: what attention puts out."""
@@ -75,6 +76,7 @@ class Joint(Multidirectional):
         corpus: Sequence[Pairs],
         dev: Sequence[Pairs],
         *,
+        context: Context | None = None,
         work: Path | None = None,
         reporter: Reporter | None = None,
     ) -> list[Learner]:
@@ -84,6 +86,7 @@ class Joint(Multidirectional):
             base: The base, which gives sites and format.
             corpus: Training text of any pairs of languages; both directions of each are trained.
             dev: Held-out text.
+            context: Not used.
             work: Not used.
             reporter: Not used.
 

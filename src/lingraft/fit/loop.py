@@ -25,7 +25,7 @@ from lingraft.fit.learner import Learner, Trained
 from lingraft.fit.memory import keep_freed_memory
 from lingraft.fit.report import Reporter, Silent
 from lingraft.fit.seed import seeded
-from lingraft.fit.settings import Training
+from lingraft.fit.settings import Context, Training
 
 DEV_SHARE, DEV_ROWS = 0.05, 400  # of each text, where no dev text is given
 
@@ -52,6 +52,7 @@ def fit(
     regime: Training,
     *,
     dev: Sequence[Pairs] | None = None,
+    context: Context | None = None,
     work: Path | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -62,6 +63,7 @@ def fit(
         corpus: Parallel text; what languages it may pair is the regime's to say.
         regime: What is trained and how.
         dev: Held-out text of the same languages, for early stopping; None: some rows of the corpus.
+        context: The library that the adapters are for; None: a new one, with no recipe of its own.
         work: Folder for checkpoints; the same call with the same folder goes on where it stopped.
             None: no checkpoints.
         reporter: Is told about progress.
@@ -78,7 +80,7 @@ def fit(
     if base.device.type == "cpu":
         keep_freed_memory()
     base = regime.model_of(base)
-    learners = regime.learners(base, corpus, dev, work=work, reporter=reporter)
+    learners = regime.learners(base, corpus, dev, context=context, work=work, reporter=reporter)
     checkpoints = None if work is None else Checkpoints(work, run_id(base, regime, learners))
     step = 0 if checkpoints is None else checkpoints.restore(learners)
     reporter.start(sum(learner.total_steps for learner in learners), sum(learner.step for learner in learners))

@@ -18,11 +18,12 @@ from lingraft.atoms import ENGLISH, AdapterName, ConfigError, DataError, Directi
 from lingraft.base import Base
 from lingraft.corpus import Pairs
 from lingraft.delta import Adapter, Route, Term
+from lingraft.direction import Recipe, route
 from lingraft.fit.bridge import Swapped, bridge
 from lingraft.fit.fresh import fitting, fresh_updates, kept_updates
 from lingraft.fit.learner import Learner, Row, Trained
 from lingraft.fit.report import Reporter
-from lingraft.fit.settings import Training
+from lingraft.fit.settings import Context, Training
 from lingraft.fit.weights import Weights
 
 
@@ -48,6 +49,7 @@ class Modular(Training):
         corpus: Sequence[Pairs],
         dev: Sequence[Pairs],
         *,
+        context: Context | None = None,
         work: Path | None = None,
         reporter: Reporter | None = None,
     ) -> list[Learner]:
@@ -57,6 +59,7 @@ class Modular(Training):
             base: The base, which gives sites and format.
             corpus: Training text, each language paired with English.
             dev: Held-out text of at least the same languages.
+            context: The library that the languages are added to; None: one with no recipe of its own.
             work: Folder for bridged rows; None: they are not kept.
             reporter: Is told about bridging.
 
@@ -67,6 +70,7 @@ class Modular(Training):
             DataError: If a text is not paired with English, or a language has no dev text.
             ConfigError: If ``sites`` names what the base does not have, or the base has no bridges.
         """
+        context = context or Context()
         held_out = {foreign(pairs): pairs for pairs in dev}
         learners: list[Learner] = []
         for pairs in corpus:
@@ -81,11 +85,11 @@ class Modular(Training):
                 task = Task(
                     AdapterName(language, role),
                     self._scope(role),
-                    self.sites_of(base, role),
+                    self.sites_of(base, role, context.recipe),
                     encode(base, pairs, role, swapped),
                     encode(base, held_out[language], role),
                 )
-                learners.append(AdapterLearner(base, task, self))
+                learners.append(AdapterLearner(base, task, self, context))
         return learners
 
     def _scope(self, role: Role) -> Scope:
@@ -93,8 +97,8 @@ class Modular(Training):
             return Scope.EVERYWHERE
         return Scope.SOURCE if role is Role.SOURCE else Scope.TARGET
 
-    def sites_of(self, base: Base, role: Role) -> tuple[Site, ...]:
-        """Return the sites that carry updates of ``role``.
+    def sites_of(self, base: Base, role: Role, recipe: Recipe | None = None) -> tuple[Site, ...]:
+        """Return the sites that carry updates of ``role``: those where the recipe gives it a weight.
 
         In an encoder–decoder the encoder is the source span, so a scoped adapter has sites in one stack.
         In a decoder-only base the source span is read through keys and values alone, so in the last
@@ -104,12 +108,19 @@ class Modular(Training):
         if strange := sorted(set(self.sites or ()) - set(names)):
             raise ConfigError(f"`fit.sites` must be among {', '.join(names)}, but names {', '.join(strange)} instead.")
         sites = [site for site in base.sites if self.sites is None or site.name in self.sites]
+        if recipe is not None:
+            sites = [site for site in sites if role in recipe.roles(site)]
         if self.scope == "span" and base.family.kind == "seq2seq":
             stack = "encoder" if role is Role.SOURCE else "decoder"
             sites = [site for site in sites if site.stack == stack]
         elif self.scope == "span" and role is Role.SOURCE:
             last = max(site.layer for site in base.sites)
             sites = [site for site in sites if site.layer < last or site.name in ("k", "v")]
+        if not sites:
+            raise ConfigError(
+                f"the library's recipe must give the {role.value} a weight somewhere in `fit.sites`, but gives none. "
+                "Name other sites, or use another library."
+            )
         for site in sites:
             if self.rank > min(base.shape(site)):
                 raise ConfigError(
@@ -135,8 +146,9 @@ class AdapterLearner(Learner):
 
     settings: Modular
 
-    def __init__(self, base: Base, task: Task, settings: Modular) -> None:
+    def __init__(self, base: Base, task: Task, settings: Modular, context: Context | None = None) -> None:
         """Start from a zero update at each of the task's sites."""
+        self._context = context or Context()
         self.task = task
         scale = (settings.alpha or settings.rank) / settings.rank
         ranks = dict.fromkeys(task.sites, settings.rank)
@@ -146,8 +158,11 @@ class AdapterLearner(Learner):
         self._route: Route = (Term(self.updates, dict.fromkeys(self.updates, 1.0), task.scope),)
 
     def routes(self, directions: Sequence[Direction]) -> list[Route]:
-        """Return the adapter's own route, the same for all directions."""
-        return [self._route] * len(directions)
+        """Return the adapter's own route, together with what the other side of each direction has frozen."""
+        if not self._context.bank:
+            return [self._route] * len(directions)
+        others = self._context.bank.without(self.task.name.language)
+        return [self._route + route(others, self._context.recipe, direction) for direction in directions]
 
     def rate(self) -> float:
         """Return the learning rate of the coming step: linear warm-up, linear decay to a tenth."""
@@ -163,7 +178,7 @@ class AdapterLearner(Learner):
 
     def identity(self) -> tuple[object, ...]:
         """Return what decides the result besides settings and base."""
-        return (*super().identity(), self.task.scope.value, self.task.sites)
+        return (*super().identity(), self.task.scope.value, self.task.sites, self._context.identity())
 
     def trained(self) -> dict[AdapterName, Trained]:
         """Return the adapter at its best epoch."""

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from lingraft.atoms.config import Settings
+from lingraft.delta import Bank
+from lingraft.direction import Recipe
 
 if TYPE_CHECKING:
     from lingraft.base import Base
     from lingraft.corpus import Pairs
     from lingraft.fit.learner import Learner
     from lingraft.fit.report import Reporter
+
+
+@dataclass(frozen=True)
+class Context:
+    """The library that adapters are trained for."""
+
+    recipe: Recipe = field(default_factory=Recipe)
+    """What they will be used with: an adapter has updates only where its role has a weight."""
+    bank: Bank = field(default_factory=Bank)
+    """Adapters that take part while others train, themselves frozen: English's, where the library has them."""
+
+    def identity(self) -> str:
+        """Return a hash of the frozen adapters and the recipe."""
+        digest = hashlib.sha256(repr(self.recipe).encode())
+        for name, adapter in sorted(self.bank.items()):
+            for site, update in adapter.updates.items():
+                digest.update(f"{name} {site} {update.scale}".encode())
+                for factor in (update.A, update.B):
+                    digest.update(factor.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 class Training(Settings):
@@ -56,6 +80,7 @@ class Training(Settings):
         corpus: Sequence[Pairs],
         dev: Sequence[Pairs],
         *,
+        context: Context | None = None,
         work: Path | None = None,
         reporter: Reporter | None = None,
     ) -> Sequence[Learner]:
@@ -65,6 +90,7 @@ class Training(Settings):
             base: What ``model_of`` returned.
             corpus: Training text.
             dev: Held-out text of at least the same languages.
+            context: The library that it is for; None: a new one.
             work: Folder for what is costly to make again; None: nothing is kept.
             reporter: Is told about work that comes before training.
 

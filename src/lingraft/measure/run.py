@@ -49,11 +49,11 @@ def choose_languages(library: Library, testset: TestSet, wanted: Sequence[str] |
     Raises:
         DataError: If fewer than two are left.
     """
-    chosen = tuple(wanted or (code for code in (*library.languages(), ENGLISH) if code in testset.lines))
+    there = dict.fromkeys((*library.languages(), ENGLISH))
+    chosen = tuple(wanted or (code for code in there if code in testset.lines))
     if len(chosen) < 2:
         raise DataError(
-            f"`testset` must hold at least two of {', '.join((*library.languages(), ENGLISH))}, "
-            f"but holds {', '.join(testset.lines)} instead."
+            f"`testset` must hold at least two of {', '.join(there)}, but holds {', '.join(testset.lines)} instead."
         )
     return chosen
 
