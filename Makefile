@@ -17,15 +17,15 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak"
 
 check: setup
-	$(BIN)/ruff check src tests runs
-	$(BIN)/ruff format --check src tests runs
+	$(BIN)/ruff check src tests runs benchmarks
+	$(BIN)/ruff format --check src tests runs benchmarks
 	$(BIN)/mypy
 	$(BIN)/pydoclint --quiet src/lingraft
 	$(BIN)/lint-imports
 
 format: setup
-	$(BIN)/ruff check --fix src tests runs
-	$(BIN)/ruff format src tests runs
+	$(BIN)/ruff check --fix src tests runs benchmarks
+	$(BIN)/ruff format src tests runs benchmarks
 
 soak: setup
 	$(BIN)/python -m pytest -m soak

@@ -10,12 +10,13 @@ import click
 VERBS = {
     "demo": ("lingraft.measure.cli:demo", "Add three languages to a small base and measure what it learned."),
     "add": ("lingraft.library.cli:add", "Train adapters for languages and add them to a library."),
+    "fit-joint": ("lingraft.library.cli_joint:fit_joint", "Train all languages of a library together (LSLo)."),
     "list": ("lingraft.library.cli:list_", "List the languages of a library."),
     "show": ("lingraft.library.cli:show", "Show what is known of a language's adapters."),
     "translate": ("lingraft.library.cli:translate", "Translate lines from standard input."),
     "measure": ("lingraft.measure.cli:measure", "Score every direction, beside base and pivot."),
     "probe": ("lingraft.probe.cli:probe", "Show where each language needs parameters."),
-    "export": ("lingraft.library.cli:export", "Write a direction as a PEFT adapter or a merged model."),
+    "export": ("lingraft.library.cli:export", "Write a direction or an adapter as a PEFT folder, or a merged model."),
     "remove": ("lingraft.library.cli:remove", "Remove a language from a library."),
     "doctor": ("lingraft.library.cli:doctor", "Check a library and this machine."),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import shelf
 
-from lingraft.library.refusal import CONFIG, FILES, MANIFEST, PROFILE, WEIGHTS
+from lingraft.library.refusal import CONFIG, FILES, MANIFEST, PACKED_CONFIG, PACKED_WEIGHTS, PROFILE, WEIGHTS
 
 FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 
@@ -19,7 +19,13 @@ FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 def rehash(folder: Path) -> None:
     """Make the manifest's hashes fit the altered files, as a malicious author would."""
     manifest = json.loads((folder / MANIFEST).read_text())
-    for field, name in (("config", CONFIG), ("weights", WEIGHTS), ("profile", PROFILE)):
+    for field, name in (
+        ("config", CONFIG),
+        ("config", PACKED_CONFIG),
+        ("weights", WEIGHTS),
+        ("weights", PACKED_WEIGHTS),
+        ("profile", PROFILE),
+    ):
         if not (folder / name).is_file():
             continue
         manifest["sha256"][field] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -48,15 +54,15 @@ def put(name: str, *keys: str, value):
     return edit(name, change)
 
 
-def header(change, payload=lambda data: data):
+def header(change, payload=lambda data: data, file=WEIGHTS):
     """Alter the header, and perhaps the values, of the weights."""
 
     def spoil(folder: Path) -> None:
-        data = (folder / WEIGHTS).read_bytes()
+        data = (folder / file).read_bytes()
         (size,) = struct.unpack("<Q", data[:8])
         text = change(json.loads(data[8 : 8 + size]))
         text = text if isinstance(text, bytes) else json.dumps(text).encode()
-        (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(text)) + text + payload(data[8 + size :]))
+        (folder / file).write_bytes(struct.pack("<Q", len(text)) + text + payload(data[8 + size :]))
 
     return spoil
 

@@ -67,6 +67,19 @@ def adapter(
     return Adapter(language, role, Scope(role.value) if scoped else Scope.EVERYWHERE, updates)
 
 
+def pruned(adapter: Adapter, density: float, factors: str = "B", seed: int = 0) -> Adapter:
+    """The same adapter with that share of the values of B (or of A and B) left, and a −0.0 among them."""
+    generator = torch.Generator().manual_seed(seed)
+    updates = {}
+    for site, update in adapter.updates.items():
+        parts = {"A": update.A.clone(), "B": update.B.clone()}
+        for factor in factors:
+            parts[factor][torch.rand(parts[factor].shape, generator=generator) >= density] = 0.0
+            parts[factor][0, 0] = -0.0
+        updates[site] = Update(parts["A"], parts["B"], update.scale)
+    return Adapter(adapter.language, adapter.role, adapter.scope, updates)
+
+
 def profile(language: str) -> Profile:
     """What that language looks like."""
     return Profile.train(language, [f"the words of {language}"])

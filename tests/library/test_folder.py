@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, M2M100Config, M2M100ForC
 
 from lingraft.atoms import AdapterError, BaseError, LibraryError, Role, Scope
 from lingraft.delta import Adapter, Update, weighted_sum
+from lingraft.direction import Recipe
 from lingraft.library import load, save, save_composition
 from lingraft.library.config import alpha_of
 
@@ -90,6 +91,24 @@ def test_a_layer_is_not_mistaken_for_one_whose_number_it_begins(tmp_path):
         torch.testing.assert_close(
             through_peft(base, tmp_path / f"one{layer}").double(), merged(base, alone), atol=2e-5, rtol=1e-4
         )
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_peft_loads_an_adapter_of_the_joint_regime(role, tmp_path):
+    """Updates at only the layers that its role indexes, of both stacks, and another rank at each site."""
+    torch.manual_seed(0)
+    base = shelf.base(model=m2m_100(), model_type="m2m_100")
+    recipe = Recipe(0, 1, {("encoder", 0): (1, 0), ("decoder", 1): (1, 0)}, {("decoder", 1, "cross_q"): (0, 1)})
+    whole = shelf.adapter(base, "deu_Latn", role, ranks=(1, 4, 2), alphas=(1.0, 4.0, 3.0, 2.0), scoped=False)
+    some = {site: update for site, update in whole.updates.items() if role in recipe.roles(site)}
+    assert 8 < len(some) < len(base.sites)
+    assert {site.stack for site in some} == {"encoder", "decoder"}
+    adapter = Adapter("deu_Latn", role, Scope.EVERYWHERE, some)
+    save(adapter, base, shelf.record(), shelf.profile("deu_Latn"), tmp_path / "x")
+    expected = merged(base, some)
+    assert (expected - logits(base.model)).abs().max() > 0.1
+    torch.testing.assert_close(through_peft(base, tmp_path / "x").double(), expected, atol=2e-5, rtol=1e-4)
+    assert shelf.same(load(tmp_path / "x", base).adapter, adapter)
 
 
 @pytest.mark.parametrize("model_type", MODELS)

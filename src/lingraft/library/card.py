@@ -23,17 +23,21 @@ def card(manifest: Manifest) -> bytes:
     reads = manifest.role is Role.SOURCE
     kind, way = ("input", f"{name} → {english}") if reads else ("output", f"{english} → {name}")
     training = manifest.record.training
+    how = f"by itself on {way}"
+    if training.together:
+        others = ", ".join(languages.name(code) for code in training.together if code != manifest.language)
+        how = f"together with those of {others}"
     text = f"""---
 {yaml.safe_dump(_front(manifest), sort_keys=False, allow_unicode=True)}---
 
 # {name}, {manifest.role.value} adapter
 
-The {kind} adapter of {name} (`{manifest.language}`) for the frozen base `{manifest.base.id}`, trained by
-itself on {way}. Together with another language's {"target" if reads else "source"} adapter it translates a
-direction that nobody trained. It acts {_ACTS[manifest.scope]}.
+The {kind} adapter of {name} (`{manifest.language}`) for the frozen base `{manifest.base.id}`, trained {how}.
+Together with another language's {"target" if reads else "source"} adapter it translates a direction. It acts
+{_ACTS[manifest.scope]}.
 
-It is a plain PEFT LoRA folder (rank {manifest.rank}, alpha {manifest.alpha:g}, {len(manifest.modules)} modules), and
-it is worthless under another base, tokenizer or prompt; `manifest.json` holds the hashes of all three.
+{_kind(manifest)}
+It is worthless under another base, tokenizer or prompt; `manifest.json` holds the hashes of all three.
 
 ## Data
 {_data(manifest)}
@@ -49,8 +53,18 @@ Lingraft {training.lingraft}, PyTorch {training.torch}.{_command(training.comman
     return text.encode()
 
 
+def _kind(manifest: Manifest) -> str:
+    shape = f"rank {manifest.rank}, alpha {manifest.alpha:g}, {len(manifest.modules)} modules"
+    if not manifest.packed:
+        return f"It is a plain PEFT LoRA folder ({shape})."
+    name = f"{manifest.language}.{manifest.role.value}"
+    return f"""It is a pruned LoRA ({shape}) whose weights are stored packed, without their zeros, which PEFT does not
+read. `lingraft export {name} --library LIBRARY --to FOLDER` writes the same adapter as a plain PEFT LoRA folder."""
+
+
 def _front(manifest: Manifest) -> dict[str, object]:
-    front: dict[str, object] = {"library_name": "peft", "pipeline_tag": "translation"}
+    library = "lingraft" if manifest.packed else "peft"
+    front: dict[str, object] = {"library_name": library, "pipeline_tag": "translation"}
     if _HUB_ID.fullmatch(manifest.base.id):  # the hub refuses a folder here
         front["base_model"] = manifest.base.id
     return front | {

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lingraft.atoms import DataError, Direction, LanguageError, Role
+from lingraft.atoms import ENGLISH, AdapterName, ConfigError, DataError, Direction, LanguageError, Role
 from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.direction import attach
@@ -26,7 +26,7 @@ from lingraft.library.console import (
     open_library,
     split_words,
 )
-from lingraft.library.export import export_direction
+from lingraft.library.export import export_adapter, export_direction
 from lingraft.library.grow import grow, plan, require_scope
 from lingraft.library.store import Library
 from lingraft.library.using import router
@@ -63,9 +63,10 @@ def add(
     there = (path / "library.json").is_file()
     known = Library.open(path) if there else None
     base = open_base(base_id or (known.card.base.id if known else "demo"), device, dtype)
-    if known:
-        require_scope(Library.open(path, base), regime)
-    wanted = plan(base, languages, pairs, dev_pattern=dev, regime=regime)
+    library = Library.open(path, base) if known else None
+    if library:
+        require_scope(library, regime)
+    wanted = plan(base, languages, pairs, dev_pattern=dev, regime=regime, library=library)
     click.echo(wanted.describe(base), err=True)
     if dry_run:
         return
@@ -106,9 +107,8 @@ def list_(path: Path, as_json: bool) -> None:
         acts = "on its span" if row["scope"] == "span" else "everywhere"
         versions = row["source"][:8], row["target"][:8]
         table.add_row(row["name"], row["language"], *versions, str(row["rank"]), acts, str(row["pairs"]))
-    click.echo(
-        f"{len(rows)} languages on {library.card.base.id}, {len(rows) * (len(rows) + 1)} directions with English"
-    )
+    sides = len({*library.languages(), ENGLISH})
+    click.echo(f"{len(rows)} languages on {library.card.base.id}, {sides * (sides - 1)} directions with English")
     _print(table)
 
 
@@ -176,22 +176,33 @@ def read_lines(data: bytes) -> list[str]:
 
 
 @click.command()
-@click.argument("direction")
+@click.argument("what", metavar="DIRECTION|ADAPTER")
 @library_option
 @base_options
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="New folder to write to.")
 @click.option("--merged", is_flag=True, help="Write a whole model with the direction merged in.")
 def export(
-    direction: str, path: Path, base_id: str | None, device: str | None, dtype: str, folder: Path, merged: bool
+    what: str, path: Path, base_id: str | None, device: str | None, dtype: str, folder: Path, merged: bool
 ) -> None:
-    """Write a direction (e.g. deu_Latn-fra_Latn) as one PEFT adapter, or as a merged model."""
-    codes = direction.split("-")
-    if len(codes) != 2:
+    """Write a direction (e.g. deu_Latn-fra_Latn) as one PEFT adapter or a merged model.
+
+    An adapter (e.g. deu_Latn.source) is written as the PEFT folder that it is, or would be if it were not packed.
+    """
+    codes, (language, dot, role) = what.split("-"), what.rpartition(".")
+    single = dot and role in list(Role)
+    if not single and len(codes) != 2:
         raise LanguageError(
-            f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {direction!r}."
+            "`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, or an adapter, e.g. deu_Latn.source, "
+            f"but is {what!r}."
         )
+    if single and merged:
+        raise ConfigError(f"`--merged` must come with a direction, but {what} is an adapter. Leave it out.")
     library = open_library(path, base_id, device, dtype)
-    if warning := export_direction(library, Direction(parse(codes[0]), parse(codes[1])), folder, merged=merged):
+    if single:
+        warning = export_adapter(library, AdapterName(parse(language), Role(role)), folder)
+    else:
+        warning = export_direction(library, Direction(parse(codes[0]), parse(codes[1])), folder, merged=merged)
+    if warning:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"wrote {folder}")
 

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lingraft.atoms import AdapterError
 from lingraft.base import Base
 from lingraft.library.refusal import CONFIG, MAX_RANK, MAX_VALUE, refuse
 from lingraft.library.strict_json import dump, parse_object
@@ -118,12 +117,13 @@ def write_config(layout: Layout, base: Base) -> bytes:
     )
 
 
-def read_config(data: bytes | bytearray, base: Base) -> Layout:
+def read_config(data: bytes | bytearray, base: Base, file: str = CONFIG) -> Layout:
     """Return the layout that ``write_config`` wrote.
 
     Args:
         data: The config, from anyone.
         base: The base that it must fit.
+        file: What the messages call it.
 
     Returns:
         Rank and alpha of each module, in the order of ``target_modules``.
@@ -134,11 +134,27 @@ def read_config(data: bytes | bytearray, base: Base) -> Layout:
     try:
         config = parse_object(data)
     except ValueError as error:
-        raise refuse("config", f"`{CONFIG}` must be a PEFT config, but {error}. Get the adapter again.") from None
+        raise refuse("config", f"`{file}` must be a PEFT config, but {error}. Get the adapter again.") from None
+    try:
+        return _layout(config, base)
+    except _WrongKeyError as wrong:
+        message = f"`{wrong.key}` in {file} must be {wrong.must}, but is {wrong.found} instead."
+        raise refuse(wrong.code, f"{message} Get a plain LoRA adapter.") from None
+
+
+class _WrongKeyError(Exception):
+    """A key has a value that it must not have; whoever knows the file's name says so."""
+
+    def __init__(self, key: str, must: str, value: Any, code: str = "config") -> None:
+        super().__init__(key)
+        self.key, self.must, self.found, self.code = key, must, repr(value)[:80], code
+
+
+def _layout(config: Mapping[str, Any], base: Base) -> Layout:
     _check_closed(config)
     task = TASKS[base.family.kind]
     if config["task_type"] != task:
-        raise _wrong("task_type", f"{task}, as the base's kind is", config["task_type"])
+        raise _WrongKeyError("task_type", f"{task}, as the base's kind is", config["task_type"])
     rank, alpha = _rank(config["r"], "r"), _alpha(config["lora_alpha"], "lora_alpha")
     paths = _paths(config["target_modules"], set(base.sites.values()))
     ranks = _patterns(config, "rank_pattern", paths, _rank)
@@ -148,36 +164,36 @@ def read_config(data: bytes | bytearray, base: Base) -> Layout:
 
 def _check_closed(config: Mapping[str, Any]) -> None:
     if unknown := sorted(config.keys() - _NEUTRAL.keys() - _CARRYING - _REMARKS):
-        raise _wrong(unknown[0], "absent, since it is no known key", config[unknown[0]])
+        raise _WrongKeyError(unknown[0], "absent, since it is no known key", config[unknown[0]])
     if missing := sorted((_CARRYING | {"peft_type"}) - config.keys()):
-        raise _wrong(missing[0], "given", None)
+        raise _WrongKeyError(missing[0], "given", None)
     for key in _NEUTRAL.keys() & config.keys():
         value, neutral = config[key], _NEUTRAL[key]
         same_kind = isinstance(value, bool) == isinstance(neutral, bool)  # since 0 == False and 1 == True
         if value != neutral or not same_kind:
-            raise _wrong(key, f"{neutral!r}", value)
+            raise _WrongKeyError(key, f"{neutral!r}", value)
     for key in _REMARKS & config.keys():
         if not isinstance(config[key], str | bool | None):
-            raise _wrong(key, "a text", config[key])
+            raise _WrongKeyError(key, "a text", config[key])
 
 
 def _rank(value: Any, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_RANK:
-        raise _wrong(key, f"a whole number from 1 to {MAX_RANK}", value, "rank")
+        raise _WrongKeyError(key, f"a whole number from 1 to {MAX_RANK}", value, "rank")
     return value
 
 
 def _alpha(value: Any, key: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= MAX_VALUE * MAX_RANK:
-        raise _wrong(key, f"a number of at most {MAX_VALUE * MAX_RANK:g}", value)
+        raise _WrongKeyError(key, f"a number of at most {MAX_VALUE * MAX_RANK:g}", value)
     return float(value)
 
 
 def _paths(value: Any, known: set[str]) -> list[str]:
     if not isinstance(value, list) or not value or not all(isinstance(path, str) for path in value):
-        raise _wrong("target_modules", "a list of module paths", value)
+        raise _WrongKeyError("target_modules", "a list of module paths", value)
     if len(set(value)) != len(value):
-        raise _wrong("target_modules", "a list without repetitions", value)
+        raise _WrongKeyError("target_modules", "a list without repetitions", value)
     if strange := next((path for path in value if path not in known), None):
         raise refuse("keys", f"`target_modules` must name sites of the base, but names {strange[:120]!r} instead.")
     return value
@@ -186,9 +202,9 @@ def _paths(value: Any, known: set[str]) -> list[str]:
 def _patterns(config: Mapping[str, Any], key: str, paths: list[str], read: Any) -> dict[str, Any]:
     patterns, by_pattern = config[key], {_pattern(path): path for path in paths}
     if not isinstance(patterns, dict):
-        raise _wrong(key, "an object", patterns)
+        raise _WrongKeyError(key, "an object", patterns)
     if strange := next((pattern for pattern in patterns if pattern not in by_pattern), None):
-        raise _wrong(key, "about whole paths of `target_modules`, written ^ and escaped", strange)
+        raise _WrongKeyError(key, "about whole paths of `target_modules`, written ^ and escaped", strange)
     return {by_pattern[pattern]: read(value, f"{key}.{pattern}") for pattern, value in patterns.items()}
 
 
@@ -203,8 +219,3 @@ def _plain(alpha: float) -> int | float:
 
 def _commonest(values: Any) -> Any:
     return min(Counter(values).items(), key=lambda item: (-item[1], item[0]))[0]
-
-
-def _wrong(key: str, must: str, value: Any, code: str = "config") -> AdapterError:
-    shown = repr(value)[:80]
-    return refuse(code, f"`{key}` in {CONFIG} must be {must}, but is {shown} instead. Get a plain LoRA adapter.")

@@ -1,4 +1,4 @@
-"""Write a composed direction for other programs: one PEFT adapter, or a whole merged model."""
+"""Write a direction or an adapter for other programs: as a PEFT folder, or as a whole merged model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from lingraft.atoms import Direction, LibraryError, Scope, Site
+from lingraft.atoms import AdapterName, Direction, LibraryError, Scope, Site
 from lingraft.base import Base
 from lingraft.delta import Update
 from lingraft.direction import merge
-from lingraft.library.folder import save_composition
+from lingraft.library.folder import save, save_composition
 from lingraft.library.store import Library
 from lingraft.library.using import router
 
@@ -24,6 +24,10 @@ SPANS = (
     "the adapters of {direction} were trained to act on their own spans, and neither a PEFT adapter nor a merged model "
     "knows spans, so here they act everywhere, and it will translate worse than the library does. Measure it before "
     "use, or train with fit.scope=everywhere for export."
+)
+SPAN = (
+    "the adapter {name} was trained to act on its own span, and PEFT knows no spans, so with PEFT it acts everywhere. "
+    "Measure it before use, or train with fit.scope=everywhere for export."
 )
 
 
@@ -42,8 +46,7 @@ def export_direction(library: Library, direction: Direction, folder: Path, *, me
     Raises:
         LibraryError: If the direction is not offered or has no adapter, or the folder exists.
     """
-    if folder.exists():
-        raise LibraryError(f"`--to` must be a new folder, but {folder} exists. Choose another one.")
+    _require_new(folder)
     if direction.source == direction.target:
         raise LibraryError(f"`direction` must have two languages, but is {direction}.")
     terms = router(library, [direction])(direction)
@@ -57,6 +60,33 @@ def export_direction(library: Library, direction: Direction, folder: Path, *, me
     else:
         save_composition(updates, library.base, folder)
     return SPANS.format(direction=direction) if spans else None
+
+
+def export_adapter(library: Library, name: AdapterName, folder: Path) -> str | None:
+    """Write an installed adapter as a PEFT folder, with its manifest and model card, whether it is packed or not.
+
+    Args:
+        library: The library with its base.
+        name: The adapter's language and role.
+        folder: A new folder.
+
+    Returns:
+        A warning where PEFT does not act as the library does, else None.
+
+    Raises:
+        AdapterError: The adapter's files are damaged.
+        LibraryError: The language isn't installed, or the folder exists or cannot be written.
+    """
+    _require_new(folder)
+    loaded = library.stored(*name)
+    save(loaded.adapter, library.base, loaded.manifest.record, loaded.profile, folder)
+    spans = library.base.family.kind == "decoder" and loaded.adapter.scope is not Scope.EVERYWHERE
+    return SPAN.format(name=name) if spans else None
+
+
+def _require_new(folder: Path) -> None:
+    if folder.exists():
+        raise LibraryError(f"`--to` must be a new folder, but {folder} exists. Choose another one.")
 
 
 @torch.no_grad()

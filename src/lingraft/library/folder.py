@@ -1,4 +1,4 @@
-"""An adapter as an untouched PEFT LoRA folder, and back: an inverse pair, bit for bit."""
+"""An adapter as files, and back: an inverse pair, bit for bit. A folder is an untouched PEFT LoRA folder."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from lingraft.delta import Adapter, Update
 from lingraft.library.card import card
 from lingraft.library.config import Layout, alpha_of, write_config
 from lingraft.library.disk import read_file, reported, write_folder
+from lingraft.library.forms import DENSE, PACKED, Form
 from lingraft.library.manifest import CODE, Hashes, Manifest, Record
-from lingraft.library.refusal import CARD, CONFIG, MANIFEST, PROFILE, WEIGHTS, refuse
-from lingraft.library.tensors import write_tensors
+from lingraft.library.packed import pays
+from lingraft.library.refusal import CARD, MANIFEST, PROFILE, refuse
 from lingraft.library.validate import Loaded, decode, identity, names_by_stack, sha256, tensor_name
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def save(adapter: Adapter, base: Base, record: Record, profile: Profile, folder: Path) -> None:
-    """Write an adapter to a new folder, durably and in one step.
+    """Write an adapter to a new folder that plain PEFT loads, durably and in one step.
 
     Args:
         adapter: The adapter.
@@ -40,11 +41,11 @@ def save(adapter: Adapter, base: Base, record: Record, profile: Profile, folder:
         AdapterError: ``load`` would refuse the adapter.
         LibraryError: ``folder`` exists, or the disk is full or failed.
     """
-    _write_new(folder, encode(adapter, base, record, profile))
+    _write_new(folder, encode(adapter, base, record, profile, DENSE))
 
 
 def load(folder: Path, base: Base) -> Loaded:
-    """Return the adapter that ``save`` wrote to a folder.
+    """Return the adapter in a folder that ``save`` or a library wrote, packed or not.
 
     Args:
         folder: The adapter's folder; other files in it are not opened.
@@ -72,10 +73,12 @@ def save_composition(updates: Mapping[Site, Update], base: Base, folder: Path) -
         LibraryError: ``folder`` exists, or the disk is full or failed.
     """
     plain = {site: Update(_storable(update.A), _storable(update.B), update.scale) for site, update in updates.items()}
-    _write_new(folder, _peft_files(plain, base)[1])
+    _write_new(folder, _files(*_network_order(plain, base), base, DENSE))
 
 
-def encode(adapter: Adapter, base: Base, record: Record, profile: Profile) -> dict[str, bytes]:
+def encode(
+    adapter: Adapter, base: Base, record: Record, profile: Profile, form: Form | None = None
+) -> dict[str, bytes]:
     """Return the files of an adapter by name, after having read them back.
 
     Args:
@@ -83,6 +86,7 @@ def encode(adapter: Adapter, base: Base, record: Record, profile: Profile) -> di
         base: The base that it belongs to.
         record: How it came to be, for the manifest.
         profile: What its language looks like.
+        form: How its weights are stored; None: packed where that pays.
 
     Returns:
         File name → content: config, weights, profile, manifest and card.
@@ -93,11 +97,14 @@ def encode(adapter: Adapter, base: Base, record: Record, profile: Profile) -> di
     if not re.fullmatch(CODE, adapter.language):
         raise refuse("name", f"the language must be a code such as deu_Latn, but is {adapter.language!r:.60} instead.")
     try:
-        layout, files = _peft_files(adapter.updates, base)
+        layout, tensors = _network_order(adapter.updates, base)
     except BaseError as error:
         raise refuse("shape", str(error)) from None
+    form = form or (PACKED if pays(tensors.values()) else DENSE)
+    files = _files(layout, tensors, base, form)
     files[PROFILE] = profile.to_json().encode()
     sites = [site for site in base.sites if site in adapter.updates]
+    hashed = {"config": form.config, "weights": form.weights, "profile": PROFILE}
     manifest = Manifest(
         format_version=1,
         language=adapter.language,
@@ -109,7 +116,8 @@ def encode(adapter: Adapter, base: Base, record: Record, profile: Profile) -> di
         sites=names_by_stack(sites),
         modules=tuple(layout.modules),
         record=record,
-        sha256=Hashes(config=sha256(files[CONFIG]), weights=sha256(files[WEIGHTS]), profile=sha256(files[PROFILE])),
+        sha256=Hashes(**{each: sha256(files[name]) for each, name in hashed.items()}),
+        packed=form is PACKED,
     )
     files[MANIFEST] = manifest.to_json()
     files[CARD] = card(manifest)
@@ -127,8 +135,8 @@ def _lookup(files: Mapping[str, bytes], name: str, limit: int) -> bytes:
     return files[name]
 
 
-def _peft_files(updates: Mapping[Site, Update], base: Base) -> tuple[Layout, dict[str, bytes]]:
-    """Return layout, config and weights of the updates, in network order."""
+def _network_order(updates: Mapping[Site, Update], base: Base) -> tuple[Layout, dict[str, Tensor]]:
+    """Return the layout of the updates and their tensors as PEFT names them, in network order."""
     modules, tensors = {}, {}
     for site, update in updates.items():
         if site not in base.sites or update.shape != base.shape(site):
@@ -145,8 +153,11 @@ def _peft_files(updates: Mapping[Site, Update], base: Base) -> tuple[Layout, dic
         tensors[tensor_name(path, "A")], tensors[tensor_name(path, "B")] = update.A, update.B
     if not modules:
         raise BaseError("there must be an update to write, but there is none. Does the direction have an adapter?")
-    layout = Layout(modules)
-    return layout, {CONFIG: write_config(layout, base), WEIGHTS: write_tensors(tensors)}
+    return Layout(modules), tensors
+
+
+def _files(layout: Layout, tensors: Mapping[str, Tensor], base: Base, form: Form) -> dict[str, bytes]:
+    return {form.config: write_config(layout, base), form.weights: form.write(tensors)}
 
 
 def _write_new(folder: Path, files: Mapping[str, bytes]) -> None:

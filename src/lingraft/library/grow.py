@@ -14,8 +14,9 @@ from lingraft.atoms.languages import name
 from lingraft.base import Base
 from lingraft.corpus import Pairs, overlap, read
 from lingraft.corpus.profile import Profile
-from lingraft.fit import Modular, Reporter, Trained, fit, hold_out
-from lingraft.library.manifest import DataSource, Pointer, Record, Training
+from lingraft.fit import Context, Modular, Reporter, Trained, Training, fit, hold_out
+from lingraft.library import manifest
+from lingraft.library.manifest import DataSource, Pointer, Record
 from lingraft.library.module import LanguageModule
 from lingraft.library.store import Library
 
@@ -29,11 +30,15 @@ class Plan:
     dev: tuple[Pairs, ...]
     regime: Modular
     notes: tuple[str, ...]
+    context: Context
 
     def describe(self, base: Base) -> str:
         """Return the plan as text."""
         per_role = {
-            role: sum(self.regime.rank * sum(base.shape(site)) for site in self.regime.sites_of(base, role))
+            role: sum(
+                self.regime.rank * sum(base.shape(site))
+                for site in self.regime.sites_of(base, role, self.context.recipe)
+            )
             for role in Role
         }
         total = sum(parameter.numel() for parameter in base.model.parameters())
@@ -53,7 +58,13 @@ class Plan:
 
 
 def plan(
-    base: Base, languages: Sequence[str], pattern: str, *, dev_pattern: str | None = None, regime: Modular
+    base: Base,
+    languages: Sequence[str],
+    pattern: str,
+    *,
+    dev_pattern: str | None = None,
+    regime: Modular,
+    library: Library | None = None,
 ) -> Plan:
     """Read and check all that adding needs.
 
@@ -63,6 +74,7 @@ def plan(
         pattern: Where the text paired with English is (see ``corpus.read``).
         dev_pattern: Where the dev text is; None: some rows of the training text are held out.
         regime: The settings of the training.
+        library: The library that they are added to, if it is there already.
 
     Returns:
         The plan.
@@ -75,15 +87,12 @@ def plan(
     for language in languages:
         if language == ENGLISH:
             raise LanguageError("`languages` must be other than English: the text is paired with it, so it needs none.")
-        if not base.format.knows(language):
-            raise LanguageError(
-                f"`{language}` must be a language that the base's tokenizer has a token for, but it has none. "
-                "Choose a base that has it, or a decoder-only one."
-            )
+        require_named(base, language)
     if len(set(languages)) < len(languages) or not languages:
         raise LanguageError("`languages` must be at least one, each named once.")
+    context = Context() if library is None else context_of(library)
     for role in Role:
-        regime.sites_of(base, role)
+        regime.sites_of(base, role, context.recipe)
     corpus = read(pattern, languages)
     notes = [
         f"{pairs.origin}: left out {', '.join(f'{count} {why}' for why, count in pairs.dropped.items() if count)}"
@@ -97,7 +106,30 @@ def plan(
         for train, held_out in zip(corpus, dev, strict=True):
             if shared := overlap(train, held_out):
                 notes.append(f"warning: {train.origin} and {held_out.origin} share {shared} sentences")
-    return Plan(tuple(languages), tuple(corpus), tuple(dev), regime, tuple(notes))
+    return Plan(tuple(languages), tuple(corpus), tuple(dev), regime, tuple(notes), context)
+
+
+def require_named(base: Base, language: str) -> None:
+    """Check that a base can be told of a language.
+
+    Args:
+        base: The base.
+        language: The code.
+
+    Raises:
+        LanguageError: If its format can't name the language.
+    """
+    if not base.format.knows(language):
+        raise LanguageError(
+            f"`{language}` must be a language that the base's tokenizer has a token for, but it has none. "
+            "Choose a base that has it, or a decoder-only one."
+        )
+
+
+def context_of(library: Library) -> Context:
+    """Return what a library means for languages that are added to it: its recipe, and English's adapters."""
+    english = [ENGLISH] if ENGLISH in library.languages() else []
+    return Context(library.recipe, library.bank(english))
 
 
 def grow(
@@ -132,7 +164,15 @@ def grow(
     }
     library = Library.ensure(path, base, scope=wanted.regime.scope)
     require_scope(library, wanted.regime)
-    run = fit(base, wanted.corpus, wanted.regime, dev=wanted.dev, work=path / ".runs", reporter=reporter)
+    run = fit(
+        base,
+        wanted.corpus,
+        wanted.regime,
+        dev=wanted.dev,
+        context=wanted.context,
+        work=path / ".runs",
+        reporter=reporter,
+    )
     modules = {}
     for language, pairs in zip(wanted.languages, wanted.corpus, strict=True):
         source = run.trained[AdapterName(language, Role.SOURCE)]
@@ -140,8 +180,8 @@ def grow(
         modules[language] = LanguageModule(
             source.adapter,
             target.adapter,
-            _record(pairs, wanted.regime, source, command),
-            _record(pairs, wanted.regime, target, command),
+            record([(pairs, source.rows)], wanted.regime, source, command),
+            record([(pairs, target.rows)], wanted.regime, target, command),
             profiles[language],
         )
     pointers = library.add(modules)
@@ -167,11 +207,28 @@ def require_scope(library: Library, regime: Modular) -> None:
         )
 
 
-def _record(pairs: Pairs, regime: Modular, trained: Trained, command: str | None) -> Record:
-    """Return how an adapter came to be; of a file only the name is kept, not where it lay."""
+def record(
+    texts: Sequence[tuple[Pairs, int]],
+    regime: Training,
+    trained: Trained,
+    command: str | None,
+    together: Sequence[str] = (),
+) -> Record:
+    """Return how an adapter came to be; of a file only the name is kept, not where it lay.
+
+    Args:
+        texts: What it was trained on, and how many rows of it.
+        regime: The settings.
+        trained: The adapter and how its training went.
+        command: The command line.
+        together: The languages that were trained jointly; none: the adapter was trained alone.
+
+    Returns:
+        The record for its manifest.
+    """
     return Record(
-        data=(DataSource(origin=Path(pairs.origin).name, pairs=trained.rows),),
-        training=Training(
+        data=tuple(DataSource(origin=Path(pairs.origin).name, pairs=rows) for pairs, rows in texts),
+        training=manifest.Training(
             seed=regime.seed,
             settings=regime.model_dump(mode="json"),
             steps=trained.steps,
@@ -180,5 +237,6 @@ def _record(pairs: Pairs, regime: Modular, trained: Trained, command: str | None
             lingraft=lingraft.__version__,
             torch=torch.__version__,
             command=command,
+            together=tuple(together),
         ),
     )

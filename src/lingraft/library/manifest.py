@@ -1,10 +1,10 @@
-"""What is written beside the weights: the manifest of an adapter, the pointer of a language, the library's card."""
+"""What is written beside the weights: the manifest of an adapter, and the pointer of a language."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from lingraft.atoms import LibraryError, Role, Scope
 from lingraft.atoms.config import Settings
@@ -23,9 +23,19 @@ M = TypeVar("M", bound="Stored")
 class Stored(Settings):
     """A value that is stored as JSON."""
 
+    later: ClassVar[tuple[str, ...]] = ()
+    """Fields that were added later. They are left out where they say nothing, so that files without them stay as
+    they were: equal hashes, and earlier versions can read them."""
+
     def to_json(self) -> bytes:
         """Return the value as JSON; equal values give equal bytes."""
         return dump(self.model_dump(mode="json"))
+
+    @model_serializer(mode="wrap")
+    def _lean(self, dump_fields: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = dump_fields(self)
+        empty = {name for name in self.later if not fields[name]}
+        return {name: value for name, value in fields.items() if name not in empty}
 
     @classmethod
     def from_json(cls: type[M], data: bytes | bytearray) -> M:
@@ -76,6 +86,8 @@ class DataSource(Stored):
 class Training(Stored):
     """How an adapter was trained."""
 
+    later = ("together",)
+
     seed: int
     settings: dict[str, Any]
     steps: int = Field(ge=0)
@@ -87,6 +99,8 @@ class Training(Stored):
     torch: str
     """Version of PyTorch."""
     command: str | None = None
+    together: tuple[str, ...] = ()
+    """Languages whose adapters were trained jointly with this one, its own included; none: it was trained alone."""
 
 
 class Scored(Stored):
@@ -118,6 +132,8 @@ class Hashes(Stored):
 class Manifest(Stored):
     """Everything about one adapter except its values."""
 
+    later = ("packed",)
+
     format_version: Literal[1]
     language: str = Field(pattern=CODE)
     role: Role
@@ -133,6 +149,8 @@ class Manifest(Stored):
     """Paths of those linear maps in the base, in network order."""
     record: Record
     sha256: Hashes
+    packed: bool = False
+    """Whether the weights are stored without their zeros (see ``packed.py``), else the folder is a PEFT folder."""
 
 
 class Versions(Stored):
@@ -157,23 +175,6 @@ class Pointer(Versions):
     def versions(self, role: Role) -> set[str]:
         """Return every version of one role that the pointer names."""
         return {each.of(role) for each in (self, *self.history)}
-
-
-class Weights(Stored):
-    """The default recipe: the weight of each role."""
-
-    source: float = 1.0
-    target: float = 1.0
-
-
-class Card(Stored):
-    """What ``library.json`` says: the base that all adapters belong to, and how they are used."""
-
-    format_version: Literal[1]
-    base: BaseIdentity
-    recipe: Weights = Weights()
-    scope: Literal["span", "everywhere"] = "span"
-    """Whether adapters act on their own span, or everywhere."""
 
 
 def read_manifest(data: bytes | bytearray) -> Manifest:

@@ -15,11 +15,15 @@ MAX_VALUE = 1e4
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+PACKED_CONFIG = "packed_config.json"
+PACKED_WEIGHTS = "packed_model.safetensors"
 MANIFEST = "manifest.json"
 PROFILE = "profile.json"
 CARD = "README.md"
 FILES = (CONFIG, WEIGHTS, MANIFEST, PROFILE, CARD)
 """The files of an adapter's version; anything else in its folder is never opened."""
+PACKED_FILES = (PACKED_CONFIG, PACKED_WEIGHTS, MANIFEST, PROFILE, CARD)
+"""The files of a version whose weights are packed."""
 
 
 def refuse(code: str, message: str) -> AdapterError:

@@ -17,20 +17,18 @@ from lingraft.corpus.profile import Profile
 from lingraft.delta import Adapter, Bank
 from lingraft.direction.recipe import Recipe
 from lingraft.library import disk
+from lingraft.library.library_card import Card, new_card, read_card
 from lingraft.library.manifest import (
     VERSION,
-    Card,
     Manifest,
     Pointer,
     Versions,
-    Weights,
     read_manifest,
-    read_stored,
 )
 from lingraft.library.module import LanguageModule
 from lingraft.library.places import CARD_FILE, Places
-from lingraft.library.refusal import FILES, JSON_BYTES, MANIFEST
-from lingraft.library.validate import Loaded, content_hash, decode, difference, identity
+from lingraft.library.refusal import JSON_BYTES, MANIFEST
+from lingraft.library.validate import Loaded, content_hash, decode
 
 PATIENCE = 60.0
 """Seconds that a writer waits for another one."""
@@ -61,26 +59,17 @@ class Library:
         Args:
             path: Its folder, which is missing or empty.
             base: The base that all its adapters will belong to.
-            recipe: The default recipe, the same in all layers; None: both weights are 1.
+            recipe: The default recipe; None: both weights are 1 everywhere.
             scope: Where its adapters act: on their own ``span``, or ``everywhere``.
 
         Returns:
             The library, opened for ``base``.
 
         Raises:
+            ConfigError: The recipe names layers or sites that the base does not have, or a weight is no number.
             LibraryError: There is one already, the folder holds other things, or the disk failed.
         """
-        path, mix = Path(path), recipe or Recipe()
-        if mix.layers:
-            raise LibraryError("a library's default recipe must have one weight per role, but has weights per layer.")
-        card = Card.model_validate(
-            {
-                "format_version": VERSION,
-                "base": identity(base),
-                "recipe": Weights(source=mix.source, target=mix.target),
-                "scope": scope,
-            }
-        )
+        path, card = Path(path), new_card(base, recipe or Recipe(), scope)
         with disk.reported(path):
             disk.make_folder(path)
         with Places(path).writing(PATIENCE):
@@ -113,11 +102,7 @@ class Library:
             raise LibraryError(
                 f"`{path}` must be a library, but has no {CARD_FILE}. Make one by adding a language to it."
             )
-        card = read_stored(Card, Places(path).read(CARD_FILE), str(path / CARD_FILE))
-        if base is not None and (different := difference(card.base, base)):
-            error = LibraryError(f"`{path}` must be for {different[1]}. Load that base, or use another library.")
-            error.code = f"library.{different[0]}"
-            raise error
+        card = read_card(Places(path).read(CARD_FILE), path / CARD_FILE, base)
         return cls(path, card, base)
 
     @classmethod
@@ -141,7 +126,7 @@ class Library:
     @property
     def recipe(self) -> Recipe:
         """The recipe that directions of this library are composed with."""
-        return Recipe(self.card.recipe.source, self.card.recipe.target)
+        return self.card.recipe.recipe()
 
     def languages(self) -> tuple[str, ...]:
         """Return the codes of the installed languages, sorted."""
@@ -278,4 +263,4 @@ class Library:
         else:
             return
         with disk.reported(self.path):
-            disk.write_folder(self.places.folder(*name) / version, {file: files[file] for file in FILES})
+            disk.write_folder(self.places.folder(*name) / version, files)

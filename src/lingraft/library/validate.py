@@ -15,10 +15,10 @@ from lingraft.atoms import AdapterName, DataError, Site
 from lingraft.base import Base
 from lingraft.corpus.profile import Profile
 from lingraft.delta import Adapter, Update
-from lingraft.library import tensors
 from lingraft.library.config import Layout, read_config
+from lingraft.library.forms import Form, form_of
 from lingraft.library.manifest import BaseIdentity, Hashes, Manifest, read_manifest
-from lingraft.library.refusal import CARD, CONFIG, JSON_BYTES, MANIFEST, MAX_VALUE, PROFILE, WEIGHTS, refuse
+from lingraft.library.refusal import CARD, JSON_BYTES, MANIFEST, MAX_VALUE, PROFILE, refuse
 
 Read = Callable[[str, int], bytes | bytearray]
 """(name of a file, most bytes) → its bytes."""
@@ -95,21 +95,21 @@ def decode(read: Read, base: Base, name: AdapterName | None = None, version: str
     Raises:
         AdapterError: Anything is missing, malformed, altered, or of another base.
     """
-    files: dict[str, bytes | bytearray] = {
-        each: read(each, JSON_BYTES) for each in (MANIFEST, CONFIG, PROFILE, *([CARD] if version else []))
-    }
+    files: dict[str, bytes | bytearray] = {MANIFEST: read(MANIFEST, JSON_BYTES)}
     manifest = read_manifest(files[MANIFEST])
+    form = form_of(manifest.packed)
+    files |= {each: read(each, JSON_BYTES) for each in (form.config, PROFILE, *([CARD] if version else []))}
     if name and (manifest.language, manifest.role) != name:
         raise refuse("name", f"the adapter must be {name}, but is {manifest.language}.{manifest.role.value} instead.")
     match_base(manifest.base, base)
-    layout = read_config(files[CONFIG], base)
-    _match_layout(manifest, layout, base)
+    layout = read_config(files[form.config], base, form.config)
+    _match_layout(manifest, layout, base, form)
     shapes = tensor_shapes(layout, base)
-    files[WEIGHTS] = weights = read(WEIGHTS, tensors.limit(shapes))
-    _match_hashes(manifest.sha256, files)
+    files[form.weights] = weights = read(form.weights, form.limit(shapes))
+    _match_hashes(manifest.sha256, files, form)
     if version and content_hash(files) != version:
         raise refuse("hash", f"the files must have the content hash {version}, but were altered. Get them again.")
-    values = tensors.read_tensors(weights, shapes)
+    values = form.read(weights, shapes)
     paths = dict(base.sites)
     updates = {}
     for site in (site for site in paths if paths[site] in layout.modules):
@@ -152,7 +152,7 @@ def difference(found: BaseIdentity, base: Base) -> tuple[str, str] | None:
     return None
 
 
-def _match_layout(manifest: Manifest, layout: Layout, base: Base) -> None:
+def _match_layout(manifest: Manifest, layout: Layout, base: Base, form: Form) -> None:
     """Check that manifest and config speak of the same modules, ranks and scales."""
     modules = {path: site for site, path in base.sites.items() if path in layout.modules}
     for field, said, found in (
@@ -162,14 +162,14 @@ def _match_layout(manifest: Manifest, layout: Layout, base: Base) -> None:
         ("alpha", manifest.alpha, layout.alpha),
     ):
         if said != found:
-            raise refuse("manifest", f"`{field}` in {MANIFEST} must be as in {CONFIG}, but differs. Get it again.")
+            raise refuse("manifest", f"`{field}` in {MANIFEST} must be as in {form.config}, but differs. Get it again.")
     for path, (rank, alpha) in layout.modules.items():
         if not abs(alpha / rank) <= MAX_VALUE:
             raise refuse("values", f"alpha / r of `{path}` must be at most {MAX_VALUE:g}, but is {alpha / rank:g}.")
 
 
-def _match_hashes(said: Hashes, files: Mapping[str, bytes | bytearray]) -> None:
-    for name, expected in ((CONFIG, said.config), (WEIGHTS, said.weights), (PROFILE, said.profile)):
+def _match_hashes(said: Hashes, files: Mapping[str, bytes | bytearray], form: Form) -> None:
+    for name, expected in ((form.config, said.config), (form.weights, said.weights), (PROFILE, said.profile)):
         if sha256(files[name]) != expected:
             raise refuse("hash", f"`{name}` must have the sha256 of the manifest, but was altered. Get it again.")
 

@@ -1,0 +1,66 @@
+"""The verb that trains all languages together: fit-joint."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from lingraft.atoms import ConfigError
+from lingraft.atoms.config import override, read
+from lingraft.atoms.languages import name, parse
+from lingraft.base import Base
+from lingraft.direction import recipe_file
+from lingraft.library.console import Watcher, open_base
+from lingraft.library.joint import JointConfig, JointPlan, grow_joint, learn_indexing, plan_joint
+
+
+@click.command("fit-joint")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--device", default=None, help="cpu, cuda, …  [default: cuda where there is one]")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "auto"]), default="float32", show_default=True)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+def fit_joint(config: Path, words: tuple[str, ...], device: str | None, dtype: str, dry_run: bool) -> None:
+    """Train all languages of a library together (LSLo), as a YAML file says.
+
+    The file names base, library, pairs and languages, and the settings under fit; any of them can be
+    changed on the command line, e.g. fit.epochs=5. With fit.learn=layer the indexing is learned, and
+    written as a recipe for the next run: fit.indexing=FILE. Run the same command again after an
+    interruption, and it goes on where it was.
+    """
+    settings = override(read(JointConfig, config), words)
+    base = open_base(settings.base, device, dtype)
+    path = Path(settings.library)
+    languages = [parse(word) for word in settings.languages]
+    wanted = plan_joint(base, languages, settings.pairs, settings.dev, settings.fit)
+    click.echo(wanted.describe(base), err=True)
+    if dry_run:
+        return
+    if settings.fit.learn != "no":
+        _learn(base, path, wanted)
+        return
+    with Watcher() as watcher:
+        command = shlex.join(["lingraft", *sys.argv[1:]])
+        pointers = grow_joint(base, path, wanted, reporter=watcher, command=command)
+    for language, pointer in pointers.items():
+        click.echo(f"added {name(language)} ({language}): source {pointer.source}, target {pointer.target}")
+
+
+def _learn(base: Base, path: Path, wanted: JointPlan) -> None:
+    """Learn the indexing and write it as a recipe, with its weights beside it."""
+    if (path / "library.json").is_file():
+        raise ConfigError(f"`library` must be a folder without a library while the indexing is learned, but is {path}.")
+    with Watcher() as watcher:
+        found = learn_indexing(base, path, wanted, reporter=watcher)
+    path.mkdir(parents=True, exist_ok=True)
+    comment = (
+        "Indexing learned by lingraft fit-joint, after LSLo: https://aclanthology.org/2024.emnlp-main.1177/\n"
+        f"Mean entropy {found.entropy():.3f} bits, mean weight of the chosen role {found.hardness():.3f}."
+    )
+    recipe_file.write(found.recipe(), path / "indexing.yaml", comment)
+    (path / "indexing.json").write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
+    click.echo(f"wrote {path / 'indexing.yaml'}; use it with fit.indexing={path / 'indexing.yaml'}")
