@@ -18,10 +18,15 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder that runs/modular.sh wrote")
     parser.add_argument("docs", type=Path, help="docs/results")
     args = parser.parse_args()
-    files = {"span": "span.json", "everywhere": "everywhere.json", "everywhere, best ratio": "everywhere-best.json"}
+    files = {
+        "span, bridged rows": "bridged.json",
+        "span": "span.json",
+        "everywhere": "everywhere.json",
+        "everywhere, best ratio": "everywhere-best.json",
+    }
     paths = {label: args.out / file for label, file in files.items()}
     runs = {label: Results.from_json(path.read_text()) for label, path in paths.items() if path.exists()}
-    span = runs["span"]
+    best = runs["span, bridged rows"]
     groups = [run.summary["without_pivot"] for run in runs.values()]
     best_pivot = max(group["pivot"]["chrf++"] for group in groups if "pivot" in group)
 
@@ -33,19 +38,19 @@ def main() -> None:
             act = "(base alone)" if via == "base" else label
             numbers = f"{row['chrf++']:.1f} | {row['bleu']:.1f} | {row['off_target']:.1f} %"
             print(f"| {act} | {via} | {numbers} | {share:.0f} % |")
-    print("\n| from ↓ to → | " + " | ".join(name(code) for code in span.languages) + " |")
-    print("|---" * (len(span.languages) + 1) + "|")
-    for source in span.languages:
+    print("\n| from ↓ to → | " + " | ".join(name(code) for code in best.languages) + " |")
+    print("|---" * (len(best.languages) + 1) + "|")
+    for source in best.languages:
         cells = []
-        for target in span.languages:
-            rows = [span.row(source, target, via) for via in ("direct", "pivot", "base")]
+        for target in best.languages:
+            rows = [best.row(source, target, via) for via in ("direct", "pivot", "base")]
             cells.append(" / ".join(f"{row.chrf:.1f}" for row in rows if row) or "·")
         print(f"| {name(source)} | " + " | ".join(cells) + " |")
     around = [
-        (row.source, row.target) for row in span.rows if row.via == "direct" and ENGLISH not in (row.source, row.target)
+        (row.source, row.target) for row in best.rows if row.via == "direct" and ENGLISH not in (row.source, row.target)
     ]
-    (args.docs / "modular-heatmap.svg").write_text(heatmap_svg(span, "direct"), encoding="utf-8")
-    (args.docs / "modular-bars.svg").write_text(bars_svg(span, around), encoding="utf-8")
+    (args.docs / "modular-heatmap.svg").write_text(heatmap_svg(best, "direct"), encoding="utf-8")
+    (args.docs / "modular-bars.svg").write_text(bars_svg(best, around), encoding="utf-8")
     kept = {label: json.loads(run.to_json()) for label, run in runs.items()}
     (args.docs / "modular.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

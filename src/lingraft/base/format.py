@@ -73,7 +73,7 @@ def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Tokenise many texts in one call, adding nothing, and reading no special token out of a user's text."""
     if not texts:
         return []
-    ids = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    ids = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
     return [list(row) for row in ids]
 
 

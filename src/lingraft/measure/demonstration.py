@@ -15,7 +15,7 @@ from lingraft.measure.results import Results
 LANGUAGES = ("epo_Latn", "ina_Latn", "ido_Latn")
 SAMPLES = (("epo_Latn", "ido_Latn"), ("ido_Latn", "ina_Latn"), ("ina_Latn", "epo_Latn"))
 TRAIN, TEST = 4500, 200  # sentences; enough to learn the three and little enough for five minutes on two cores
-REGIME = Modular(epochs=2, rows=32, learning_rate=4e-3, bridge=0.5)
+REGIME = Modular(epochs=2, rows=32, learning_rate=4e-3, bridge=0.5, tokens=3000)
 
 INTRODUCTION = """\
 Lingraft demo: a small frozen base learns Esperanto, Interlingua and Ido from English pairs alone.
