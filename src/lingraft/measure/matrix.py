@@ -85,16 +85,16 @@ def measure(
         progress("scores", 0)
     start = time.perf_counter()
     scorers = {language: Scorer(texts, tokenize=tokenize) for language, texts in lines.items()}
-    rows = tuple(_row(key, texts, scorers[key[0].target], identifier) for key, texts in outputs.items())
+    rows = tuple(scored(key, texts, scorers[key[0].target], identifier) for key, texts in outputs.items())
     seconds["scores"] = round(time.perf_counter() - start, 1)
     return Results(
         rows=rows,
         languages=tuple(lines),
         pivot=pivot,
         testset=str(getattr(testset, "origin", "")),
-        identifier={"languages": list(identifier.languages), "accuracy": _rounded(accuracy)},
-        versions=_versions(),
-        command=_command() if command is None else command,
+        identifier={"languages": list(identifier.languages), "accuracy": rounded(accuracy)},
+        versions=versions_used(),
+        command=this_command() if command is None else command,
         seconds=seconds,
         notes=(note,),
         outputs={(*d, via): tuple(texts) for (d, via), texts in outputs.items()} if keep_outputs else {},
@@ -172,7 +172,8 @@ def _out_of_pivot(
     return {d: result[d] for d in around}
 
 
-def _row(key: Key, texts: Sequence[str], scorer: Scorer, identifier: Identifier) -> Row:
+def scored(key: Key, texts: Sequence[str], scorer: Scorer, identifier: Identifier) -> Row:
+    """Return the scores of translations in one direction by one via."""
     (source, target), via = key
     chrf, bleu = scorer.score(texts)
     off = 100 * sum(not identifier.accepts(text, target) for text in texts) / len(texts)
@@ -208,11 +209,13 @@ def _checked(
     return {language: list(lines[language]) for language in languages}
 
 
-def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
+    """Return percentages with two decimals."""
     return {name: round(value, 2) for name, value in values.items()}
 
 
-def _versions() -> dict[str, str]:
+def versions_used() -> dict[str, str]:
+    """Return the versions of all that decides the numbers."""
     found = {"lingraft": lingraft.__version__, "python": platform.python_version()}
     for package in ("sacrebleu", "torch", "transformers"):
         try:
@@ -222,5 +225,6 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _command() -> str:
+def this_command() -> str:
+    """Return the command line of this process, without the folder that the program lies in."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
