@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import nn
 
-from lingraft.atoms import BaseError, Site
+from lingraft.atoms import BaseError, LanguageError, Role, Site
 from lingraft.base.families import Family, find_sites
 from lingraft.base.fingerprint import fingerprint, tokenizer_hash
 from lingraft.base.format import Format
+from lingraft.base.seq2seq import Seq2SeqFormat
+
+_READS = {Role.SOURCE: "encoder", Role.TARGET: "decoder"}
+"""The stack of an encoder–decoder that reads the token of a role's language."""
 
 
 class Base:
@@ -96,6 +102,56 @@ class Base:
     def context(self) -> int:
         """The most tokens that a row may have."""
         return int(self.model.config.get_text_config().max_position_embeddings)
+
+    @property
+    def borrowed(self) -> Mapping[str, str]:
+        """Language without a token of its own → the one whose token it borrows."""
+        return self.format.borrowed if isinstance(self.format, Seq2SeqFormat) else {}
+
+    def borrowing(self, like: Mapping[str, str]) -> Base:
+        """Return the base with some languages named by another one's token, which their adapters make their own.
+
+        Neither the model nor the tokenizer is changed or copied, and all hashes stay as they are.
+
+        Args:
+            like: language that the tokenizer has no token for → a relative that it has one for.
+
+        Returns:
+            A base that shares everything with this one but the format.
+
+        Raises:
+            LanguageError: the base needs no token for a language, or has none for its relative.
+        """
+        if not like:
+            return self
+        if not isinstance(self.format, Seq2SeqFormat):
+            raise LanguageError(
+                f"`like` must be left out for the base {self.id}, which is told of languages by name, but is given for "
+                f"{', '.join(like)}. Leave it out."
+            )
+        twin = copy.copy(self)
+        twin.format = self.format.borrowing(like)
+        return twin
+
+    def token(self, language: str) -> int:
+        """Return the id of the token that a language has of its own.
+
+        Args:
+            language: the code.
+
+        Returns:
+            The id.
+
+        Raises:
+            LanguageError: there is none, or the base names languages otherwise.
+        """
+        if not isinstance(self.format, Seq2SeqFormat):
+            raise LanguageError(f"the base {self.id} must name languages by tokens, but is told of them by name.")
+        return self.format.token(language)
+
+    def embedding(self, role: Role) -> str:
+        """Return the path of the embedding that reads the token of a role's language; for encoder–decoders alone."""
+        return self.family.stacks[_READS[role]].embedding
 
     def module(self, site: Site) -> nn.Module:
         """Return the linear map at a site.

@@ -28,6 +28,8 @@ class Stack:
     """Attribute of the (text) config that holds the number of layers."""
     sites: Mapping[str, str]
     """Name of a site → path within a layer, in the order in which the layer runs them."""
+    embedding: str = ""
+    """Path of the embedding of what it reads, in families that name languages by tokens."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,17 @@ FAMILIES: tuple[Family, ...] = (
         "seq2seq",
         MappingProxyType(
             {
-                "encoder": Stack("model.encoder.layers", "encoder_layers", MappingProxyType(_SELF | _FEED_FORWARD)),
+                "encoder": Stack(
+                    "model.encoder.layers",
+                    "encoder_layers",
+                    MappingProxyType(_SELF | _FEED_FORWARD),
+                    "model.encoder.embed_tokens",
+                ),
                 "decoder": Stack(
-                    "model.decoder.layers", "decoder_layers", MappingProxyType(_SELF | _CROSS | _FEED_FORWARD)
+                    "model.decoder.layers",
+                    "decoder_layers",
+                    MappingProxyType(_SELF | _CROSS | _FEED_FORWARD),
+                    "model.decoder.embed_tokens",
                 ),
             }
         ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lingraft.atoms import Direction, LanguageError, languages
@@ -51,6 +52,7 @@ class Seq2SeqFormat:
         self._tokens = language_tokens(tokenizer)
         self._special = {*self._tokens.values(), *tokenizer.all_special_ids}
         self.languages = tuple(self._tokens)
+        self.borrowed: Mapping[str, str] = {}
         self.end = end_id(tokenizer)
         self.pad = pad_id(tokenizer)
         self.hash = spec_hash(self.spec())
@@ -58,6 +60,29 @@ class Seq2SeqFormat:
     def spec(self) -> dict[str, Any]:
         """Return the kind and the decoder's start token; the language tokens are the tokenizer's."""
         return {"kind": "seq2seq", "decoder_start": self._decoder_start}
+
+    def borrowing(self, like: Mapping[str, str]) -> Seq2SeqFormat:
+        """Return a format that names languages without a token by the token of another one.
+
+        Args:
+            like: language without a token → language with one; they come before those borrowed so far.
+
+        Returns:
+            A copy over the same tokenizer, with the same spec and hash.
+
+        Raises:
+            LanguageError: a language has a token of its own, or the other one has none.
+        """
+        for language, relative in like.items():
+            if language in self._tokens:
+                raise LanguageError(
+                    f"`like` must name languages that the base has no token for, but names {language}, which has one. "
+                    "Leave it out for that language."
+                )
+            self.token(relative)
+        twin = copy.copy(self)
+        twin.borrowed = {**self.borrowed, **like}
+        return twin
 
     def encode(self, direction: Direction, texts: Sequence[str], answers: Sequence[str] | None = None) -> list[Encoded]:
         """Return encoder ids, decoder prefix and answer of each text.
@@ -73,7 +98,7 @@ class Seq2SeqFormat:
         Raises:
             LanguageError: the tokenizer has no token for one of the languages.
         """
-        source, target = self._token(direction.source), self._token(direction.target)
+        source, target = (self.token(self.borrowed.get(language, language)) for language in direction)
         given: list[tuple[int, ...]] = [()] * len(texts)
         if answers is not None:
             given = [(*row, self.end) for row in token_ids(self._tokenizer, [clean(answer) for answer in answers])]
@@ -97,19 +122,30 @@ class Seq2SeqFormat:
         return clean(text)
 
     def knows(self, language: str) -> bool:
-        """Say whether the tokenizer has a token for this language."""
-        return language in self._tokens
+        """Say whether the tokenizer has a token for this language, or it borrows another one's."""
+        return language in self._tokens or language in self.borrowed
 
     def __repr__(self) -> str:
         return f"Seq2SeqFormat({len(self._tokens)} language tokens)"
 
-    def _token(self, language: str) -> int:
+    def token(self, language: str) -> int:
+        """Return the id of a language's own token.
+
+        Args:
+            language: its code.
+
+        Returns:
+            The id.
+
+        Raises:
+            LanguageError: the tokenizer has none; the message names near ones.
+        """
         if language in self._tokens:
             return self._tokens[language]
         near = [code for code in self.languages if code[:3] == language[:3]]
         near += [code for code in difflib.get_close_matches(language, self.languages, 8, 0.5) if code not in near]
         raise LanguageError(
             f"`{language}` must be a language with a token in this base, but has none. "
-            f"Near ones are: {', '.join(near[:5]) or 'none'}. An encoder–decoder without a token for a language "
-            "can't have it added yet; take one of its own languages or a decoder-only base."
+            f"Near ones are: {', '.join(near[:5]) or 'none'}. To add a language without one, name a relative that has "
+            "one (`lingraft add --like CODE`, or `like` in a file for fit-joint), or take a decoder-only base."
         )

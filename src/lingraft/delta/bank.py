@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
 
 from lingraft.atoms import AdapterName, Key, Role, Scope, Site
 from lingraft.delta.update import Update
 
 _SCOPES = {Role.SOURCE: (Scope.EVERYWHERE, Scope.SOURCE), Role.TARGET: (Scope.EVERYWHERE, Scope.TARGET)}
+
+
+class Token(NamedTuple):
+    """The token of a language that the base has none for: it stands where a relative's would, as another vector."""
+
+    relative: str
+    """The language whose id is used; it has a token in the base."""
+    row: Tensor
+    """[d] what is read there instead of the relative's row of the embedding, before any scaling of embeddings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +31,8 @@ class Adapter:
     role: Role
     scope: Scope
     updates: Mapping[Site, Update]
+    token: Token | None = None
+    """The language's token, where the base has none: the encoder reads the source's, the decoder the target's."""
 
     def __post_init__(self) -> None:
         if self.scope not in _SCOPES[self.role]:
@@ -35,7 +49,8 @@ class Adapter:
     @property
     def parameters(self) -> int:
         """The number of trained values."""
-        return sum(update.A.numel() + update.B.numel() for update in self.updates.values())
+        own = 0 if self.token is None else self.token.row.numel()
+        return own + sum(update.A.numel() + update.B.numel() for update in self.updates.values())
 
 
 class Bank(Mapping[AdapterName, Adapter]):

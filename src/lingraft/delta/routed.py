@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lingraft.atoms import Scope, Site
+from lingraft.atoms import Role, Scope, Site
 from lingraft.base import Base
 from lingraft.delta import kernels
+from lingraft.delta.bank import Token
 from lingraft.delta.groups import Groups
 from lingraft.delta.kernels import Mix
+from lingraft.delta.tokens import Tokens
 from lingraft.delta.update import Update
 
 
@@ -32,6 +34,7 @@ class Term(NamedTuple):
     updates: Mapping[Site, Update]
     weights: Mapping[Site, float | Tensor]
     scope: Scope
+    tokens: Mapping[Role, Token] = MappingProxyType({})  # those that the base lacks; a token has no weight
 
 
 Route = tuple[Term, ...]
@@ -51,6 +54,7 @@ class Routing(AbstractContextManager["Routing"]):
         self._decoder_only = base.family.kind == "decoder"
         self._handles: list[RemovableHandle] = []
         self._passes: dict[Site, list[_Pass]] = {}
+        self._tokens = Tokens(base)
         self._rows = 0
         self._span: Tensor | None = None  # rows, T of the prompt
         self._span_now: Tensor | None = None  # rows of the pass, T of the pass, 1
@@ -61,11 +65,11 @@ class Routing(AbstractContextManager["Routing"]):
         if self._decoder_only:
             decoder = self.base.model.get_decoder()
             self._handles.append(decoder.register_forward_pre_hook(self._before, with_kwargs=True))
+        else:
+            self._handles += self._tokens.hooks()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -84,6 +88,7 @@ class Routing(AbstractContextManager["Routing"]):
         self._span_now = None
         plan = _Plan(routes, self._decoder_only, self.base.device)
         self._passes = {site: plan.passes(site) for site in self.base.sites}
+        self._tokens.set([([term.tokens for term in route], rows) for route, rows in routes])
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some rows of the batch only; the others are over.
@@ -92,6 +97,7 @@ class Routing(AbstractContextManager["Routing"]):
             rows: Their numbers, rising.
         """
         self._rows = len(rows)
+        self._tokens.keep(rows)
         if self._span is not None:
             self._span = self._span[list(rows)]
         picked: dict[int, tuple[Groups, list[int]]] = {}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lingraft.atoms import AdapterName, Direction, Role, Scope, Site
-from lingraft.delta import Bank, Route, Term, Update, weighted_sum
+from lingraft.delta import Bank, Route, Term, Token, Update, weighted_sum
 from lingraft.direction.recipe import Recipe
 
 
@@ -20,7 +20,8 @@ def route(bank: Bank, recipe: Recipe, direction: Direction) -> Route:
         adapter = bank.get(AdapterName(language, role))
         if adapter is not None:
             weights = {site: recipe.weight(site, role) for site in adapter.updates}
-            terms.append(Term(adapter.updates, weights, adapter.scope))
+            tokens = {} if adapter.token is None else {role: adapter.token}
+            terms.append(Term(adapter.updates, weights, adapter.scope, tokens))
     return tuple(terms)
 
 
@@ -33,12 +34,15 @@ class Composition:
 
     direction: Direction
     updates: Mapping[Scope, Mapping[Site, Update]]
+    tokens: Mapping[Role, Token] = field(default_factory=dict)
+    """The tokens of those of its languages that the base has none for."""
 
     def route(self) -> Route:
         """Return the composition as a route."""
-        return tuple(
+        terms = [
             Term(updates, dict.fromkeys(updates, 1.0), scope) for scope, updates in self.updates.items() if updates
-        )
+        ]
+        return (*terms, Term({}, {}, Scope.EVERYWHERE, self.tokens)) if self.tokens else tuple(terms)
 
 
 def compose(bank: Bank, recipe: Recipe, direction: Direction) -> Composition:
@@ -57,12 +61,14 @@ def compose(bank: Bank, recipe: Recipe, direction: Direction) -> Composition:
 
 
 def merge(direction: Direction, terms: Iterable[Term]) -> Composition:
-    """Sum the terms of a route that share a scope."""
+    """Sum the terms of a route that share a scope; of several tokens for one role the first counts."""
+    terms = tuple(terms)
     parts: dict[Scope, dict[Site, list[tuple[float, Update]]]] = {}
     for term in terms:
         for site, update in term.updates.items():
             parts.setdefault(term.scope, {}).setdefault(site, []).append((float(term.weights[site]), update))
     return Composition(
         direction,
-        {scope: {site: weighted_sum(terms) for site, terms in sites.items()} for scope, sites in parts.items()},
+        {scope: {site: weighted_sum(summed) for site, summed in sites.items()} for scope, sites in parts.items()},
+        {role: token for term in reversed(terms) for role, token in term.tokens.items()},
     )

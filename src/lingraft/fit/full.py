@@ -13,7 +13,7 @@ from lingraft.base import Base
 from lingraft.corpus import Pairs
 from lingraft.delta import Route
 from lingraft.fit.learner import Learner, Row
-from lingraft.fit.multi import Multidirectional, MultidirectionalLearner, both_ways
+from lingraft.fit.multi import Multidirectional, MultidirectionalLearner, both_ways, require_own_tokens
 from lingraft.fit.report import Reporter
 from lingraft.fit.settings import Context
 from lingraft.fit.weights import Weights
@@ -55,8 +55,10 @@ class Full(Multidirectional):
             One learner.
 
         Raises:
+            ConfigError: If a language borrows its token from another.
             DataError: If no text fits the base.
         """
+        require_own_tokens(base, {language for pairs in corpus for language in (pairs.a, pairs.b)}, "full fine-tuning")
         return [FullLearner(base, self, both_ways(base, corpus), both_ways(base, dev))]
 
 

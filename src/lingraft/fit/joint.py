@@ -22,7 +22,7 @@ from lingraft.direction import Recipe, recipe_file
 from lingraft.fit.indexing import paper
 from lingraft.fit.joint_learner import EVERYONE, JointLearner
 from lingraft.fit.learner import Learner
-from lingraft.fit.multi import Multidirectional, both_ways
+from lingraft.fit.multi import Multidirectional, both_ways, require_own_tokens
 from lingraft.fit.report import Reporter
 from lingraft.fit.settings import Context
 
@@ -151,6 +151,7 @@ class Joint(Multidirectional):
         if large := {language: rank for language, rank in ranks.items() if rank > widest}:
             raise ConfigError(f"the ranks must be at most {widest}, the smallest side of a site, but are {large}.")
         if self.shared:
+            require_own_tokens(base, languages, "`fit.shared`")
             return {AdapterName(EVERYONE, Role.TARGET): dict.fromkeys(sites, self.rank)}
         recipe = self.recipe(base)
         layout = {

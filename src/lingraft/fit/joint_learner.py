@@ -16,6 +16,7 @@ from lingraft.fit.fresh import fresh_updates, kept_updates
 from lingraft.fit.indexing import Indexing, Unit
 from lingraft.fit.learner import Row, Trained
 from lingraft.fit.multi import MultidirectionalLearner
+from lingraft.fit.token import LearnedToken, learned_token
 from lingraft.fit.weights import Weights
 
 if TYPE_CHECKING:
@@ -56,8 +57,18 @@ class JointLearner(MultidirectionalLearner):
             str(name): Weights([tensor for update in updates.values() for tensor in (update.A, update.B)])
             for name, updates in self.updates.items()
         }
+        self.tokens: dict[AdapterName, LearnedToken] = {
+            name: token for name in self.updates if (token := learned_token(base, name)) is not None
+        }
+        weights |= {f"{name}.token": token.weights for name, token in self.tokens.items()}
         self._terms = {
-            name: Term(updates, dict.fromkeys(updates, 1.0), Scope.EVERYWHERE) for name, updates in self.updates.items()
+            name: Term(
+                updates,
+                dict.fromkeys(updates, 1.0),
+                Scope.EVERYWHERE,
+                {name.role: self.tokens[name].token} if name in self.tokens else {},
+            )
+            for name, updates in self.updates.items()
         }
         self._units: dict[Unit, int] = {}
         if settings.learn != "no":
@@ -98,6 +109,8 @@ class JointLearner(MultidirectionalLearner):
         for name, count in own.items():
             if name in self.updates:
                 self.weights[str(name)].update(self.rate(), self.settings.clip, total / count)
+            if name in self.tokens:
+                self.tokens[name].update(self.rate(), self.settings.clip, total / count)
         if self._units:
             self.weights[MIXING].update(self.settings.mixing_rate * self.rate() / self.settings.learning_rate, NO_CLIP)
         self.step += 1
@@ -116,14 +129,21 @@ class JointLearner(MultidirectionalLearner):
 
     def identity(self) -> tuple[object, ...]:
         """Return what decides the result besides settings and base; a recipe's file may have changed."""
-        return (*super().identity(), [(name, list(updates)) for name, updates in self.updates.items()])
+        borrowed = [(name, token.token.relative) for name, token in self.tokens.items()]
+        layout = [(name, list(updates)) for name, updates in self.updates.items()]
+        return (*super().identity(), layout, *([borrowed] if borrowed else []))
 
     def trained(self) -> dict[AdapterName, Trained]:
         """Return the adapters at the best epoch."""
         seen = Counter(name for row in self.data for name in _sides(row.direction))
         return {
             name: Trained(
-                Adapter(*name, Scope.EVERYWHERE, kept_updates(updates, self.weights[str(name)])),
+                Adapter(
+                    *name,
+                    Scope.EVERYWHERE,
+                    kept_updates(updates, self.weights[str(name)]),
+                    self.tokens[name].kept() if name in self.tokens else None,
+                ),
                 self.best_loss,
                 self.best_epoch,
                 self.step,

@@ -24,6 +24,7 @@ from lingraft.fit.fresh import fitting, fresh_updates, kept_updates
 from lingraft.fit.learner import Learner, Row, Trained
 from lingraft.fit.report import Reporter
 from lingraft.fit.settings import Context, Training
+from lingraft.fit.token import learned_token
 from lingraft.fit.weights import Weights
 
 
@@ -154,8 +155,13 @@ class AdapterLearner(Learner):
         ranks = dict.fromkeys(task.sites, settings.rank)
         self.updates = fresh_updates(base, task.name, ranks, scale, settings.seed)
         parts = [tensor for update in self.updates.values() for tensor in (update.A, update.B)]
-        super().__init__(str(task.name), settings, task.rows, task.dev, {"adapter": Weights(parts)})
-        self._route: Route = (Term(self.updates, dict.fromkeys(self.updates, 1.0), task.scope),)
+        weights = {"adapter": Weights(parts)}
+        self.token = learned_token(base, task.name)
+        tokens = {}
+        if self.token is not None:
+            weights["token"], tokens[task.name.role] = self.token.weights, self.token.token
+        super().__init__(str(task.name), settings, task.rows, task.dev, weights)
+        self._route: Route = (Term(self.updates, dict.fromkeys(self.updates, 1.0), task.scope, tokens),)
 
     def routes(self, directions: Sequence[Direction]) -> list[Route]:
         """Return the adapter's own route, together with what the other side of each direction has frozen."""
@@ -174,15 +180,20 @@ class AdapterLearner(Learner):
     def update(self, tokens: Mapping[Direction, int]) -> None:
         """Take one optimiser step, clipped by this adapter's own norm."""
         self.weights["adapter"].update(self.rate(), self.settings.clip)
+        if self.token is not None:
+            self.token.update(self.rate(), self.settings.clip)
         self.step += 1
 
     def identity(self) -> tuple[object, ...]:
         """Return what decides the result besides settings and base."""
-        return (*super().identity(), self.task.scope.value, self.task.sites, self._context.identity())
+        borrowed = () if self.token is None else (self.token.token.relative,)
+        return (*super().identity(), self.task.scope.value, self.task.sites, self._context.identity(), *borrowed)
 
     def trained(self) -> dict[AdapterName, Trained]:
         """Return the adapter at its best epoch."""
-        adapter = Adapter(*self.task.name, self.task.scope, kept_updates(self.updates, self.weights["adapter"]))
+        updates = kept_updates(self.updates, self.weights["adapter"])
+        token = None if self.token is None else self.token.kept()
+        adapter = Adapter(*self.task.name, self.task.scope, updates, token)
         return {self.task.name: Trained(adapter, self.best_loss, self.best_epoch, self.step, len(self.data))}
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from pydantic import Field
 
-from lingraft.atoms import DataError, Direction
+from lingraft.atoms import ConfigError, DataError, Direction
 from lingraft.base import Base
 from lingraft.corpus import Pairs
 from lingraft.fit.fresh import fitting
@@ -89,6 +89,24 @@ def shares(sizes: Mapping[Direction, int], temperature: float) -> dict[Direction
     for where in sorted(exact, key=lambda w: (int(exact[w]) - exact[w], w))[: max(0, total - sum(quotas.values()))]:
         quotas[where] += 1
     return quotas
+
+
+def require_own_tokens(base: Base, languages: Iterable[str], what: str) -> None:
+    """Check that no language borrows a token, for a regime that has no adapter to make it the language's own.
+
+    Args:
+        base: The base.
+        languages: Those of the text.
+        what: The regime, as the message names it.
+
+    Raises:
+        ConfigError: If one does.
+    """
+    if borrowed := sorted(set(languages) & set(base.borrowed)):
+        raise ConfigError(
+            f"{what} must be of languages that have tokens in the base, but {', '.join(borrowed)} borrow theirs: "
+            "only adapters of their own can keep them apart from their relatives. Leave these languages out."
+        )
 
 
 def both_ways(base: Base, corpus: Sequence[Pairs]) -> list[Row]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
+from torch import Tensor
 
 from lingraft.atoms.config import Settings
 from lingraft.delta import Bank
@@ -37,8 +38,14 @@ class Context:
             for site, update in adapter.updates.items():
                 digest.update(f"{name} {site} {update.scale}".encode())
                 for factor in (update.A, update.B):
-                    digest.update(factor.detach().float().cpu().contiguous().numpy().tobytes())
+                    digest.update(_bytes(factor))
+            if adapter.token is not None:
+                digest.update(f"{name} {adapter.token.relative}".encode() + _bytes(adapter.token.row))
         return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return bytes(tensor.detach().float().cpu().contiguous().numpy().tobytes())
 
 
 class Training(Settings):

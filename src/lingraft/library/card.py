@@ -55,11 +55,18 @@ Lingraft {training.lingraft}, PyTorch {training.torch}.{_command(training.comman
 
 def _kind(manifest: Manifest) -> str:
     shape = f"rank {manifest.rank}, alpha {manifest.alpha:g}, {len(manifest.modules)} modules"
+    token = ""
+    if manifest.like is not None:
+        shape += ", a token"
+        token = (
+            f"\nThe base has no token for {languages.name(manifest.language)}. Where it would stand, put that of "
+            f"`{manifest.like}`: with this adapter\nthe model reads it as {languages.name(manifest.language)}'s."
+        )
     if not manifest.packed:
-        return f"It is a plain PEFT LoRA folder ({shape})."
+        return f"It is a plain PEFT LoRA folder ({shape}).{token}"
     name = f"{manifest.language}.{manifest.role.value}"
     return f"""It is a pruned LoRA ({shape}) whose weights are stored packed, without their zeros, which PEFT does not
-read. `lingraft export {name} --library LIBRARY --to FOLDER` writes the same adapter as a plain PEFT LoRA folder."""
+read. `lingraft export {name} --library LIBRARY --to FOLDER` writes the same as a plain PEFT LoRA folder.{token}"""
 
 
 def _front(manifest: Manifest) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lingraft.atoms import ENGLISH, AdapterName, ConfigError, DataError, Direction, LanguageError, Role
+from lingraft.atoms import ENGLISH, AdapterName, ConfigError, Direction, LanguageError, Role
 from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.direction import attach
@@ -24,10 +24,12 @@ from lingraft.library.console import (
     library_option,
     open_base,
     open_library,
+    read_lines,
     split_words,
 )
 from lingraft.library.export import export_adapter, export_direction
 from lingraft.library.grow import grow, plan, require_scope
+from lingraft.library.like import borrow, read_like
 from lingraft.library.store import Library
 from lingraft.library.using import router
 
@@ -38,6 +40,12 @@ from lingraft.library.using import router
     "--pairs", required=True, help="Text paired with English, e.g. 'DIR/{a}-{b}.tsv.gz'; codes in alphabetical order."
 )
 @click.option("--dev", default=None, help="Dev text, as --pairs.  [default: some rows of the training text]")
+@click.option(
+    "--like",
+    multiple=True,
+    metavar="[LANGUAGE=]RELATIVE",
+    help="For a language that an encoder–decoder has no token for: the one to start from, e.g. ita_Latn.",
+)
 @library_option
 @base_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
@@ -46,6 +54,7 @@ def add(
     words: tuple[str, ...],
     pairs: str,
     dev: str | None,
+    like: tuple[str, ...],
     path: Path,
     base_id: str | None,
     device: str | None,
@@ -66,6 +75,8 @@ def add(
     library = Library.open(path, base) if known else None
     if library:
         require_scope(library, regime)
+        base = library.base
+    base = borrow(base, read_like(like, languages), languages)
     wanted = plan(base, languages, pairs, dev_pattern=dev, regime=regime, library=library)
     click.echo(wanted.describe(base), err=True)
     if dry_run:
@@ -151,28 +162,6 @@ def translate(
     with attach(library.base, routes) as translator, counting(len(lines), str(direction)) as advance:
         for text in translator.translate(lines, direction, beam=beam, batch_size=batch, progress=advance):
             click.echo(text)
-
-
-def read_lines(data: bytes) -> list[str]:
-    """Return the lines of UTF-8 text; only line feeds end a line.
-
-    Args:
-        data: The bytes.
-
-    Returns:
-        The lines without their ends.
-
-    Raises:
-        DataError: If the bytes are not UTF-8.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"standard input must be UTF-8, but line {number} is not. Convert it, e.g. with iconv."
-        ) from None
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 @click.command()

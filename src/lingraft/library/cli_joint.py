@@ -16,6 +16,7 @@ from lingraft.base import Base
 from lingraft.direction import recipe_file
 from lingraft.library.console import Watcher, open_base
 from lingraft.library.joint import JointConfig, JointPlan, grow_joint, learn_indexing, plan_joint
+from lingraft.library.like import borrow
 
 
 @click.command("fit-joint")
@@ -36,6 +37,7 @@ def fit_joint(config: Path, words: tuple[str, ...], device: str | None, dtype: s
     base = open_base(settings.base, device, dtype)
     path = Path(settings.library)
     languages = [parse(word) for word in settings.languages]
+    base = borrow(base, {parse(a): parse(b) for a, b in settings.like.items()}, languages)
     wanted = plan_joint(base, languages, settings.pairs, settings.dev, settings.fit)
     click.echo(wanted.describe(base), err=True)
     if dry_run:

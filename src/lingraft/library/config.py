@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lingraft.base import Base
@@ -52,13 +52,14 @@ _NEUTRAL: dict[str, Any] = _WRITTEN | {
     "monteclora_config": None,
     "qalora_group_size": 16,
     "target_parameters": None,
-    "trainable_token_indices": None,
     "use_bdlora": None,
     "use_qalora": False,
     "velora_config": None,
 }
 """What PEFT 0.21 writes by default beside the keys that carry something."""
 _CARRYING = {"r", "lora_alpha", "target_modules", "task_type", "rank_pattern", "alpha_pattern"}
+_TOKENS = "trainable_token_indices"
+"""Rows of embeddings that are replaced; the key is left out, or None, where there are none."""
 _REMARKS = {"base_model_name_or_path", "revision", "peft_version", "inference_mode"}
 """Keys that say something to people or to PEFT's training, and nothing to us."""
 
@@ -68,6 +69,8 @@ class Layout:
     """The rank and the alpha of the update at each module path, and which of them most have."""
 
     modules: Mapping[str, tuple[int, float]]
+    tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Path of an embedding → the ids whose rows are replaced, for that embedding alone even if it is tied."""
 
     @property
     def rank(self) -> int:
@@ -101,8 +104,10 @@ def write_config(layout: Layout, base: Base) -> bytes:
     escaped and anchored.
     """
     rank, alpha = layout.rank, layout.alpha
+    tokens = {_TOKENS: {path: list(ids) for path, ids in layout.tokens.items()}} if layout.tokens else {}
     return dump(
         _WRITTEN
+        | tokens
         | {
             "base_model_name_or_path": base.id,
             "revision": base.revision,
@@ -159,11 +164,12 @@ def _layout(config: Mapping[str, Any], base: Base) -> Layout:
     paths = _paths(config["target_modules"], set(base.sites.values()))
     ranks = _patterns(config, "rank_pattern", paths, _rank)
     alphas = _patterns(config, "alpha_pattern", paths, _alpha)
-    return Layout({path: (ranks.get(path, rank), alphas.get(path, alpha)) for path in paths})
+    modules = {path: (ranks.get(path, rank), alphas.get(path, alpha)) for path in paths}
+    return Layout(modules, _tokens(config.get(_TOKENS), base))
 
 
 def _check_closed(config: Mapping[str, Any]) -> None:
-    if unknown := sorted(config.keys() - _NEUTRAL.keys() - _CARRYING - _REMARKS):
+    if unknown := sorted(config.keys() - _NEUTRAL.keys() - _CARRYING - _REMARKS - {_TOKENS}):
         raise _WrongKeyError(unknown[0], "absent, since it is no known key", config[unknown[0]])
     if missing := sorted((_CARRYING | {"peft_type"}) - config.keys()):
         raise _WrongKeyError(missing[0], "given", None)
@@ -206,6 +212,19 @@ def _patterns(config: Mapping[str, Any], key: str, paths: list[str], read: Any) 
     if strange := next((pattern for pattern in patterns if pattern not in by_pattern), None):
         raise _WrongKeyError(key, "about whole paths of `target_modules`, written ^ and escaped", strange)
     return {by_pattern[pattern]: read(value, f"{key}.{pattern}") for pattern, value in patterns.items()}
+
+
+def _tokens(value: Any, base: Base) -> dict[str, tuple[int, ...]]:
+    """Return the replaced row of an adapter: one of one embedding, since an adapter is of one language and role."""
+    if value is None:
+        return {}
+    known = {stack.embedding for stack in base.family.stacks.values() if stack.embedding}
+    if not isinstance(value, dict) or len(value) != 1 or not known >= value.keys():
+        raise _WrongKeyError(_TOKENS, f"null, or about one of {', '.join(sorted(known)) or 'no embedding'}", value)
+    ((path, ids),) = value.items()
+    if not isinstance(ids, list) or len(ids) != 1 or type(ids[0]) is not int or not 0 <= ids[0] < 2**31:
+        raise _WrongKeyError(_TOKENS, "a list of one token's id", value)
+    return {path: (ids[0],)}
 
 
 def _pattern(path: str) -> str:

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from lingraft.atoms import DataError
 from lingraft.atoms.languages import parse
 from lingraft.base import Base, load
 from lingraft.library.store import Library
@@ -56,6 +57,28 @@ def open_library(path: Path, base_id: str | None, device: str | None, dtype: str
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Part languages from settings (``key=value``) and return the languages' codes and the settings."""
     return [parse(word) for word in words if "=" not in word], [word for word in words if "=" in word]
+
+
+def read_lines(data: bytes) -> list[str]:
+    """Return the lines of UTF-8 text; only line feeds end a line.
+
+    Args:
+        data: The bytes.
+
+    Returns:
+        The lines without their ends.
+
+    Raises:
+        DataError: If the bytes are not UTF-8.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"standard input must be UTF-8, but line {number} is not. Convert it, e.g. with iconv."
+        ) from None
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 def bar() -> Progress:

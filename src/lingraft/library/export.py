@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from lingraft.atoms import AdapterName, Direction, LibraryError, Scope, Site
+from lingraft.atoms import AdapterName, Direction, LibraryError, Role, Scope, Site
 from lingraft.base import Base
-from lingraft.delta import Update
+from lingraft.delta import Token, Update
 from lingraft.direction import merge
 from lingraft.library.folder import save, save_composition
 from lingraft.library.store import Library
@@ -28,6 +28,11 @@ SPANS = (
 SPAN = (
     "the adapter {name} was trained to act on its own span, and PEFT knows no spans, so with PEFT it acts everywhere. "
     "Measure it before use, or train with fit.scope=everywhere for export."
+)
+
+MERGED = (
+    "`--merged` must come with languages that have tokens in the base, but {direction} has one that borrows another's: "
+    "in a merged model the two would be the same. Leave `--merged` out; a PEFT adapter keeps them apart."
 )
 
 
@@ -44,7 +49,8 @@ def export_direction(library: Library, direction: Direction, folder: Path, *, me
         A warning where what was written does not act as the library does, else None.
 
     Raises:
-        LibraryError: If the direction is not offered or has no adapter, or the folder exists.
+        LibraryError: If the direction is not offered or has no adapter, the folder exists, or a merged model could
+            not tell a language from the one whose token it borrows.
     """
     _require_new(folder)
     if direction.source == direction.target:
@@ -56,10 +62,15 @@ def export_direction(library: Library, direction: Direction, folder: Path, *, me
     flat = merge(direction, [term._replace(scope=Scope.EVERYWHERE) for term in terms])
     updates = flat.updates[Scope.EVERYWHERE]
     if merged:
+        if flat.tokens:
+            raise LibraryError(MERGED.format(direction=direction))
         _write_merged(library.base, updates, folder)
     else:
-        save_composition(updates, library.base, folder)
-    return SPANS.format(direction=direction) if spans else None
+        save_composition(updates, library.base, folder, flat.tokens)
+    warnings = [SPANS.format(direction=direction)] if spans else []
+    languages = {Role.SOURCE: direction.source, Role.TARGET: direction.target}
+    warnings += [_borrows(languages[role], token) for role, token in flat.tokens.items()]
+    return " ".join(warnings) or None
 
 
 def export_adapter(library: Library, name: AdapterName, folder: Path) -> str | None:
@@ -81,7 +92,16 @@ def export_adapter(library: Library, name: AdapterName, folder: Path) -> str | N
     loaded = library.stored(*name)
     save(loaded.adapter, library.base, loaded.manifest.record, loaded.profile, folder)
     spans = library.base.family.kind == "decoder" and loaded.adapter.scope is not Scope.EVERYWHERE
+    if loaded.adapter.token is not None:
+        return _borrows(name.language, loaded.adapter.token)
     return SPAN.format(name=name) if spans else None
+
+
+def _borrows(language: str, token: Token) -> str:
+    return (
+        f"the tokenizer has no token for {language}. Where its language token would stand, put that of "
+        f"{token.relative}: with this adapter the model reads it as {language}'s."
+    )
 
 
 def _require_new(folder: Path) -> None:

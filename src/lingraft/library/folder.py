@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lingraft.atoms import BaseError, LibraryError, Site
+from lingraft.atoms import BaseError, LanguageError, LibraryError, Role, Site
 from lingraft.base import Base
 from lingraft.corpus.profile import Profile
-from lingraft.delta import Adapter, Update
+from lingraft.delta import Adapter, Token, Update
 from lingraft.library.card import card
 from lingraft.library.config import Layout, alpha_of, write_config
 from lingraft.library.disk import read_file, reported, write_folder
@@ -22,7 +22,7 @@ from lingraft.library.forms import DENSE, PACKED, Form
 from lingraft.library.manifest import CODE, Hashes, Manifest, Record
 from lingraft.library.packed import pays
 from lingraft.library.refusal import CARD, MANIFEST, PROFILE, refuse
-from lingraft.library.validate import Loaded, decode, identity, names_by_stack, sha256, tensor_name
+from lingraft.library.validate import Loaded, decode, identity, names_by_stack, sha256, tensor_name, token_name
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -60,20 +60,24 @@ def load(folder: Path, base: Base) -> Loaded:
     return decode(lambda name, limit: read_file(folder, (name,), limit), base)
 
 
-def save_composition(updates: Mapping[Site, Update], base: Base, folder: Path) -> None:
+def save_composition(
+    updates: Mapping[Site, Update], base: Base, folder: Path, tokens: Mapping[Role, Token] | None = None
+) -> None:
     """Write the updates of a composed direction to a new folder, as a PEFT adapter of the base.
 
     Args:
         updates: One update per site, of any ranks; values that PEFT could not store become float32.
         base: The base that they belong to.
         folder: Where to; it must not exist.
+        tokens: Tokens that the base lacks.
 
     Raises:
         BaseError: A site is none of the base's, or an update has another shape.
         LibraryError: ``folder`` exists, or the disk is full or failed.
     """
     plain = {site: Update(_storable(update.A), _storable(update.B), update.scale) for site, update in updates.items()}
-    _write_new(folder, _files(*_network_order(plain, base), base, DENSE))
+    named = {role: Token(token.relative, _storable(token.row)) for role, token in (tokens or {}).items()}
+    _write_new(folder, _files(*_with_tokens(*_network_order(plain, base), named, base), base, DENSE))
 
 
 def encode(
@@ -97,9 +101,12 @@ def encode(
     if not re.fullmatch(CODE, adapter.language):
         raise refuse("name", f"the language must be a code such as deu_Latn, but is {adapter.language!r:.60} instead.")
     try:
-        layout, tensors = _network_order(adapter.updates, base)
+        tokens = {} if adapter.token is None else {adapter.role: adapter.token}
+        layout, tensors = _with_tokens(*_network_order(adapter.updates, base), tokens, base)
     except BaseError as error:
         raise refuse("shape", str(error)) from None
+    except LanguageError as error:
+        raise refuse("token", str(error)) from None
     form = form or (PACKED if pays(tensors.values()) else DENSE)
     files = _files(layout, tensors, base, form)
     files[PROFILE] = profile.to_json().encode()
@@ -118,6 +125,7 @@ def encode(
         record=record,
         sha256=Hashes(**{each: sha256(files[name]) for each, name in hashed.items()}),
         packed=form is PACKED,
+        like=None if adapter.token is None else adapter.token.relative,
     )
     files[MANIFEST] = manifest.to_json()
     files[CARD] = card(manifest)
@@ -154,6 +162,22 @@ def _network_order(updates: Mapping[Site, Update], base: Base) -> tuple[Layout, 
     if not modules:
         raise BaseError("there must be an update to write, but there is none. Does the direction have an adapter?")
     return Layout(modules), tensors
+
+
+def _with_tokens(
+    layout: Layout, tensors: Mapping[str, Tensor], tokens: Mapping[Role, Token], base: Base
+) -> tuple[Layout, dict[str, Tensor]]:
+    """Add the tokens that the base lacks, as rows that PEFT puts in the place of their relatives'."""
+    ids: dict[str, tuple[int, ...]] = {}
+    rows = {}
+    for role, token in tokens.items():
+        path, index = base.embedding(role), base.token(token.relative)
+        # PEFT takes the same ids of two tied embeddings for one change of both, and then makes none. Naming the
+        # second one's twice keeps them apart.
+        times = 1 + sum(other == (index,) for other in ids.values())
+        ids[path] = (index,) * times
+        rows[token_name(path)] = token.row[None].repeat(times, *[1] * token.row.ndim)
+    return Layout(layout.modules, ids), {**tensors, **rows}
 
 
 def _files(layout: Layout, tensors: Mapping[str, Tensor], base: Base, form: Form) -> dict[str, bytes]:

@@ -15,7 +15,8 @@ from lingraft.base import Base
 from lingraft.corpus import Pairs, overlap, read
 from lingraft.corpus.profile import Profile
 from lingraft.fit import Context, Modular, Reporter, Trained, Training, fit, hold_out
-from lingraft.library import manifest
+from lingraft.library import like, manifest
+from lingraft.library.like import require_named
 from lingraft.library.manifest import DataSource, Pointer, Record
 from lingraft.library.module import LanguageModule
 from lingraft.library.store import Library
@@ -54,6 +55,7 @@ class Plan:
                 f"text      {name(language)} ({language}): {len(pairs.left)} pairs with English, "
                 f"{len(dev.left)} for dev, from {pairs.origin}"
             )
+        lines += like.describe(base, self.languages)
         return "\n".join([*lines, *(f"note      {note}" for note in self.notes)])
 
 
@@ -107,23 +109,6 @@ def plan(
             if shared := overlap(train, held_out):
                 notes.append(f"warning: {train.origin} and {held_out.origin} share {shared} sentences")
     return Plan(tuple(languages), tuple(corpus), tuple(dev), regime, tuple(notes), context)
-
-
-def require_named(base: Base, language: str) -> None:
-    """Check that a base can be told of a language.
-
-    Args:
-        base: The base.
-        language: The code.
-
-    Raises:
-        LanguageError: If its format can't name the language.
-    """
-    if not base.format.knows(language):
-        raise LanguageError(
-            f"`{language}` must be a language that the base's tokenizer has a token for, but it has none. "
-            "Choose a base that has it, or a decoder-only one."
-        )
 
 
 def context_of(library: Library) -> Context:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import Field
+
 from lingraft.atoms import AdapterName, ConfigError, LibraryError, Role
 from lingraft.atoms.config import Settings
 from lingraft.atoms.languages import name
@@ -15,7 +17,9 @@ from lingraft.corpus.profile import Profile
 from lingraft.direction import Recipe
 from lingraft.fit import Indexing, Joint, Reporter, Run, fit, hold_out
 from lingraft.fit.joint_learner import JointLearner
-from lingraft.library.grow import record, require_named
+from lingraft.library import like
+from lingraft.library.grow import record
+from lingraft.library.like import require_named, token_parameters
 from lingraft.library.manifest import Pointer
 from lingraft.library.module import LanguageModule
 from lingraft.library.store import Library
@@ -34,6 +38,8 @@ class JointConfig(Settings):
     """Dev text, as ``pairs``; none: some rows of the training text."""
     languages: tuple[str, ...]
     """Codes or names of the languages, at least two."""
+    like: dict[str, str] = Field(default_factory=dict)
+    """Language that the base's tokenizer has no token for → the language whose token it borrows."""
     fit: Joint = Joint()
     """The regime."""
 
@@ -67,6 +73,7 @@ class JointPlan:
             f"text      {rows} rows of {2 * len(self.corpus)} directions, {2 * sum(map(len, self.dev))} for dev",
             "ranks     " + ", ".join(f"{name(language)} {ranks[language]}" for language in self.languages),
         ]
+        lines += like.describe(base, self.languages)
         return "\n".join([*lines, *(f"note      {note}" for note in self.notes)])
 
 
@@ -108,7 +115,8 @@ def plan_joint(base: Base, languages: Sequence[str], pairs: str, dev: str | None
             if (text.a, text.b) in there and (shared := overlap(text, there[text.a, text.b]))
         ]
     counts = {
-        adapter: sum(rank * sum(base.shape(site)) for site, rank in ranks.items()) for adapter, ranks in layout.items()
+        adapter: sum(rank * sum(base.shape(site)) for site, rank in ranks.items()) + token_parameters(base, adapter)
+        for adapter, ranks in layout.items()
     }
     return JointPlan(tuple(corpus), tuple(held_out), regime, counts, tuple(notes))
 

@@ -132,7 +132,7 @@ class Hashes(Stored):
 class Manifest(Stored):
     """Everything about one adapter except its values."""
 
-    later = ("packed",)
+    later = ("packed", "like")
 
     format_version: Literal[1]
     language: str = Field(pattern=CODE)
@@ -151,13 +151,19 @@ class Manifest(Stored):
     sha256: Hashes
     packed: bool = False
     """Whether the weights are stored without their zeros (see ``packed.py``), else the folder is a PEFT folder."""
+    like: str | None = Field(default=None, pattern=CODE)
+    """The language whose token this one borrows, having none in the base; the weights hold what is read instead."""
 
 
 class Versions(Stored):
     """The two adapters that a language had at one time."""
 
+    later = ("like",)
+
     source: str = Field(pattern=_SHORT)
     target: str = Field(pattern=_SHORT)
+    like: str | None = Field(default=None, pattern=CODE)
+    """The language whose token it borrows, as the manifests say."""
 
     def of(self, role: Role) -> str:
         """Return the version of the adapter of one role."""
@@ -175,6 +181,10 @@ class Pointer(Versions):
     def versions(self, role: Role) -> set[str]:
         """Return every version of one role that the pointer names."""
         return {each.of(role) for each in (self, *self.history)}
+
+    def likes(self, role: Role, version: str) -> set[str | None]:
+        """Return what is said of a version about whose token it borrows."""
+        return {each.like for each in (self, *self.history) if each.of(role) == version}
 
 
 def read_manifest(data: bytes | bytearray) -> Manifest:

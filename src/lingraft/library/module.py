@@ -23,6 +23,11 @@ class LanguageModule:
     target_record: Record
     profile: Profile
 
+    @property
+    def like(self) -> str | None:
+        """The language whose token it borrows; None where the base has one for it."""
+        return None if self.source.token is None else self.source.token.relative
+
     def parts(self) -> dict[Role, tuple[Adapter, Record]]:
         """Return adapter and record of each role."""
         return {Role.SOURCE: (self.source, self.source_record), Role.TARGET: (self.target, self.target_record)}
@@ -44,6 +49,12 @@ class LanguageModule:
         """
         if not re.fullmatch(CODE, language):
             raise LibraryError(f"`language` must be a code such as deu_Latn, but is {language!r:.60} instead.")
+        tokens = {adapter.token and adapter.token.relative for adapter in (self.source, self.target)}
+        if len(tokens) > 1:
+            raise LibraryError(
+                f"both adapters of `{language}` must borrow one language's token or none, but borrow "
+                f"{' and '.join(sorted(str(relative) for relative in tokens))} instead. Train them together."
+            )
         files = {}
         for role, (adapter, record) in self.parts().items():
             if adapter.name != (language, role):

@@ -18,6 +18,7 @@ from lingraft.delta import Adapter, Bank
 from lingraft.direction.recipe import Recipe
 from lingraft.library import disk
 from lingraft.library.library_card import Card, new_card, read_card
+from lingraft.library.like import require_like, with_installed
 from lingraft.library.manifest import (
     VERSION,
     Manifest,
@@ -102,8 +103,9 @@ class Library:
             raise LibraryError(
                 f"`{path}` must be a library, but has no {CARD_FILE}. Make one by adding a language to it."
             )
-        card = read_card(Places(path).read(CARD_FILE), path / CARD_FILE, base)
-        return cls(path, card, base)
+        places = Places(path)
+        card = read_card(places.read(CARD_FILE), path / CARD_FILE, base)
+        return cls(path, card, None if base is None else with_installed(base, places))
 
     @classmethod
     def ensure(cls, path: str | Path, base: Base, *, recipe: Recipe | None = None, scope: str = "span") -> Library:
@@ -114,7 +116,7 @@ class Library:
 
     @property
     def base(self) -> Base:
-        """The base that the library was opened for.
+        """The base that the library was opened for, told of languages whose token is in their adapters.
 
         Raises:
             LibraryError: It was opened for none.
@@ -164,7 +166,8 @@ class Library:
 
     def stored(self, language: str, role: Role) -> Loaded:
         """Return an installed adapter with its manifest and the language's profile (errors as in `load`)."""
-        return self._decode(AdapterName(language, role), self.pointer(language).of(role))
+        pointer = self.pointer(language)
+        return self._checked(AdapterName(language, role), pointer.of(role), pointer)
 
     def manifest(self, language: str, role: Role) -> Manifest:
         """Return the manifest of an installed adapter; its weights are not looked at."""
@@ -201,7 +204,9 @@ class Library:
         """
         ready = {language: module.encode(language, self.base, self.card.scope) for language, module in modules.items()}
         with self.places.writing(self.patience):
-            return {language: self._install(language, files) for language, files in ready.items()}
+            pointers = {code: self._install(code, files, modules[code].like) for code, files in ready.items()}
+        self._base = with_installed(self.base, self.places)
+        return pointers
 
     def remove(self, language: str) -> None:
         """Remove a language with all its versions; the others are untouched.
@@ -223,7 +228,7 @@ class Library:
 
     def check_version(self, language: str, role: Role, version: str) -> None:
         """Check one version, current or old (errors as in `load`)."""
-        self._decode(AdapterName(language, role), version)
+        self._checked(AdapterName(language, role), version, self.pointer(language))
 
     def __repr__(self) -> str:
         return f"Library({str(self.path)!r}, {self.card.base.id}: {', '.join(self.languages()) or 'empty'})"
@@ -232,7 +237,13 @@ class Library:
         place = (*self.places.parts(*name), version)
         return decode(lambda file, limit: disk.read_file(self.path, (*place, file), limit), self.base, name, version)
 
-    def _install(self, language: str, files: Mapping[Role, Mapping[str, bytes]]) -> Pointer:
+    def _checked(self, name: AdapterName, version: str, pointer: Pointer) -> Loaded:
+        """Return a version, about whose token the pointer must say what the version says itself."""
+        loaded = self._decode(name, version)
+        require_like(pointer, name, version, loaded.manifest.like)
+        return loaded
+
+    def _install(self, language: str, files: Mapping[Role, Mapping[str, bytes]], like: str | None) -> Pointer:
         """Write both versions, then the pointer."""
         old = None
         if self.places.installed(language):
@@ -244,10 +255,12 @@ class Library:
         new = {role.value: content_hash(files[role]) for role in Role}
         for role in Role:
             self._publish(AdapterName(language, role), new[role.value], files[role])
-        if old and (old.source, old.target) == (new["source"], new["target"]):
+        if old and (old.source, old.target, old.like) == (new["source"], new["target"], like):
             return old
-        history = (*old.history, Versions(source=old.source, target=old.target)) if old else ()
-        pointer = Pointer(format_version=VERSION, language=language, history=history, **new)
+        history = old.history if old else ()
+        if old and (old.source, old.target) != (new["source"], new["target"]):  # else only the pointer was damaged
+            history += (Versions(source=old.source, target=old.target, like=old.like),)
+        pointer = Pointer(format_version=VERSION, language=language, history=history, like=like, **new)
         with disk.reported(self.path):
             disk.make_folder(self.path / "languages")
             disk.write_file(self.places.pointer_path(language), pointer.to_json())

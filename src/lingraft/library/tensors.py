@@ -58,7 +58,7 @@ def read_tensors(data: bytes | bytearray, shapes: Shapes) -> dict[str, Tensor]:
         AdapterError: The header is malformed, a tensor is missing, extra, of another shape or dtype, or
             holds a value that is not finite or absurdly large. The message names the tensor.
     """
-    entries = read_entries(data, shapes.keys(), WEIGHTS, "A and B of every site of its config")
+    entries = read_entries(data, shapes.keys(), WEIGHTS, "A and B of every site of its config, its token,")
     return {
         name: check_values(name, read_entry(name, entries[name], shape, FLOATS, WEIGHTS))
         for name, shape in shapes.items()

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from lingraft.atoms import AdapterName, DataError, Site
+from lingraft.atoms import AdapterName, DataError, LanguageError, Site
 from lingraft.base import Base
 from lingraft.corpus.profile import Profile
-from lingraft.delta import Adapter, Update
+from lingraft.delta import Adapter, Token, Update
 from lingraft.library.config import Layout, read_config
 from lingraft.library.forms import Form, form_of
 from lingraft.library.manifest import BaseIdentity, Hashes, Manifest, read_manifest
@@ -57,19 +57,26 @@ def sha256(data: bytes | bytearray) -> str:
 
 
 def tensor_shapes(layout: Layout, base: Base) -> dict[str, tuple[int, int]]:
-    """Return the name and shape of A and B of each module, as PEFT names them."""
+    """Return the name and shape of A and B of each module, and of replaced rows, as PEFT names them."""
     sites = {path: site for site, path in base.sites.items()}
     shapes = {}
     for path, (rank, _) in layout.modules.items():
         out, inner = base.shape(sites[path])
         shapes[tensor_name(path, "A")] = (rank, inner)
         shapes[tensor_name(path, "B")] = (out, rank)
+    for path, ids in layout.tokens.items():
+        shapes[token_name(path)] = (len(ids), base.model.get_submodule(path).weight.shape[1])
     return shapes
 
 
 def tensor_name(path: str, factor: str) -> str:
     """Return the name of one factor of a module's update."""
     return f"base_model.model.{path}.lora_{factor}.weight"
+
+
+def token_name(path: str) -> str:
+    """Return the name of the rows of an embedding that are replaced."""
+    return f"base_model.model.{path}.token_adapter.trainable_tokens_delta"
 
 
 def names_by_stack(sites: Iterable[Site]) -> dict[str, tuple[str, ...]]:
@@ -104,6 +111,7 @@ def decode(read: Read, base: Base, name: AdapterName | None = None, version: str
     match_base(manifest.base, base)
     layout = read_config(files[form.config], base, form.config)
     _match_layout(manifest, layout, base, form)
+    _match_token(manifest, layout, base, form)
     shapes = tensor_shapes(layout, base)
     files[form.weights] = weights = read(form.weights, form.limit(shapes))
     _match_hashes(manifest.sha256, files, form)
@@ -114,10 +122,12 @@ def decode(read: Read, base: Base, name: AdapterName | None = None, version: str
     updates = {}
     for site in (site for site in paths if paths[site] in layout.modules):
         rank, alpha = layout.modules[paths[site]]
-        factors = [values[tensor_name(paths[site], factor)] for factor in "AB"]
+        factors = [values[tensor_name(paths[site], factor)].to(base.device) for factor in "AB"]
         updates[site] = Update(factors[0], factors[1], alpha / rank)
+    rows = [values[token_name(path)][0].clone().to(base.device) for path in layout.tokens]
+    token = Token(manifest.like, rows[0]) if manifest.like is not None else None
     try:
-        adapter = Adapter(manifest.language, manifest.role, manifest.scope, updates)
+        adapter = Adapter(manifest.language, manifest.role, manifest.scope, updates, token)
     except ValueError as error:
         raise refuse("manifest", f"in `{MANIFEST}` {error}") from None
     return Loaded(adapter, manifest, _profile(files[PROFILE], manifest.language))
@@ -166,6 +176,22 @@ def _match_layout(manifest: Manifest, layout: Layout, base: Base, form: Form) ->
     for path, (rank, alpha) in layout.modules.items():
         if not abs(alpha / rank) <= MAX_VALUE:
             raise refuse("values", f"alpha / r of `{path}` must be at most {MAX_VALUE:g}, but is {alpha / rank:g}.")
+
+
+def _match_token(manifest: Manifest, layout: Layout, base: Base, form: Form) -> None:
+    """Check that config and manifest speak of the same token, and that the language needs it in this base."""
+    wanted: dict[str, tuple[int, ...]] = {}
+    if manifest.like is not None:
+        try:
+            base.borrowing({manifest.language: manifest.like})
+        except LanguageError as error:
+            raise refuse("token", f"in `{MANIFEST}` {error}") from None
+        wanted = {base.embedding(manifest.role): (base.token(manifest.like),)}
+    if layout.tokens != wanted:
+        raise refuse(
+            "token", f"the replaced tokens in {form.config} must be {wanted}, as `like` in {MANIFEST} says, but are "
+            f"{dict(layout.tokens)} instead. Get the adapter again."
+        )  # fmt: skip
 
 
 def _match_hashes(said: Hashes, files: Mapping[str, bytes | bytearray], form: Form) -> None:
