@@ -49,6 +49,7 @@ def base(
         shape=shape,
         fingerprint=_hash(name),
         tokenizer_hash=_hash("tokenizer"),
+        device=torch.device("cpu"),
         format=SimpleNamespace(hash=_hash("format"), spec=lambda: spec),
     )
 
