@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lingraft.fit.learner import Learner
 
 stderr = Console(stderr=True)
+EACH = 60.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 def library_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,12 +109,14 @@ class Watcher:
     """Shows a training run: a progress bar, and a line at the end of each adapter's epochs.
 
     In a ``with`` block the bar is taken away when the run fails, too: else the terminal's cursor stays hidden.
+    Where there is no terminal, a line each minute says how far it is.
     """
 
     def __init__(self) -> None:
         """Show nothing yet."""
         self._bar = bar()
         self._task = self._bar.add_task("training", total=None)
+        self._said = time.monotonic()
 
     def __enter__(self) -> Watcher:
         return self
@@ -123,6 +128,7 @@ class Watcher:
         """Show the bar for work that comes before training."""
         self._bar.start()
         self._bar.update(self._task, description=what, total=total, completed=done)
+        self._say()
 
     def start(self, total: int, done: int) -> None:
         """Show the bar, at ``done`` where a run goes on."""
@@ -134,6 +140,7 @@ class Watcher:
     def step(self, learner: Learner, loss: float) -> None:
         """Move the bar on."""
         self._bar.advance(self._task)
+        self._say()
 
     def epoch(self, learner: Learner) -> None:
         """Print how the adapter does on its dev rows."""
@@ -145,6 +152,14 @@ class Watcher:
         )
         if learner.stopped:
             self._bar.advance(self._task, learner.total_steps - learner.step)
+
+    def _say(self) -> None:
+        if self._bar.console.is_terminal or time.monotonic() - self._said < EACH:
+            return
+        self._said = time.monotonic()
+        task = self._bar.tasks[self._task]
+        left = "" if task.time_remaining is None else f", {task.time_remaining / 60:.0f} min left"
+        self._bar.console.print(f"{task.description}: {task.completed:.0f} of {task.total:.0f}{left}", highlight=False)
 
     def finish(self) -> None:
         """Take the bar away, if it is there."""

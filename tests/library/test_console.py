@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from typing import Any
+
+from lingraft.library import console
+
+
+def test_where_there_is_no_terminal_a_line_says_how_far_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(console, "EACH", 0.0)
+    monkeypatch.setattr(console, "stderr", console.Console(stderr=True, force_terminal=False))
+    learner: Any = None
+    with console.Watcher() as watcher:
+        watcher.prepare("bridging deu_Latn", 3, 10)
+        watcher.start(100, 0)
+        for _ in range(3):
+            watcher.step(learner, 0.1)
+    lines = capsys.readouterr().err.splitlines()
+    assert "bridging deu_Latn: 3 of 10" in lines
+    assert any(line.startswith("training: 3 of 100, ") and line.endswith("min left") for line in lines)
+    monkeypatch.setattr(console, "EACH", 1e9)
+    with console.Watcher() as watcher:
+        watcher.start(100, 0)
+        watcher.step(learner, 0.1)
+    assert "training: 1 of 100" not in capsys.readouterr().err
