@@ -74,12 +74,14 @@ def with_installed(base: Base, places: Places) -> Base:
     """
     if base.family.kind == "decoder":  # it is told of languages by name
         return base
+    found = {}
     for language in places.languages():
         # What is damaged is refused when that language's adapters are loaded; the others can be used.
         with contextlib.suppress(LibraryError, LanguageError):
-            like = places.pointer(language).like
-            base = base if like is None else base.borrowing({language: like})
-    return base
+            if like := places.pointer(language).like:
+                base.borrowing({language: like})  # tried alone, but all are told at once: a base is not made for each
+                found[language] = like
+    return base.borrowing(found) if found else base
 
 
 def require_like(pointer: Pointer, name: AdapterName, version: str, like: str | None) -> None:

@@ -8,6 +8,7 @@ no file of another.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,17 +20,12 @@ from lingraft.direction.recipe import Recipe
 from lingraft.library import disk
 from lingraft.library.library_card import Card, new_card, read_card
 from lingraft.library.like import require_like, with_installed
-from lingraft.library.manifest import (
-    VERSION,
-    Manifest,
-    Pointer,
-    Versions,
-    read_manifest,
-)
+from lingraft.library.manifest import VERSION, Manifest, Pointer, Versions, read_manifest
+from lingraft.library.memory import Shelf
 from lingraft.library.module import LanguageModule
 from lingraft.library.places import CARD_FILE, Places
 from lingraft.library.refusal import JSON_BYTES, MANIFEST
-from lingraft.library.validate import Loaded, content_hash, decode
+from lingraft.library.validate import Loaded, Read, content_hash, decode, decode_profile
 
 PATIENCE = 60.0
 """Seconds that a writer waits for another one."""
@@ -38,7 +34,9 @@ PATIENCE = 60.0
 class Library:
     """A library on disk, opened for one base (or for none, to look at it only)."""
 
-    def __init__(self, path: Path, card: Card, base: Base | None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, path: Path, card: Card, base: Base | None, patience: float = PATIENCE, budget: int | None = None
+    ) -> None:
         """Hold a library that exists; use `open`, `create` or `ensure`.
 
         Args:
@@ -46,12 +44,16 @@ class Library:
             card: What its ``library.json`` says.
             base: The base that its adapters belong to; None: nothing can be loaded or added.
             patience: Seconds to wait for another writer.
+            budget: Most bytes of adapters to keep in memory for directions; None: no bound.
         """
         self.path = path
         self.places = Places(path)
         self.card = card
         self.patience = patience
-        self._base = base
+        me = weakref.proxy(self)  # else library and shelf would keep each other, and all adapters, in memory
+        self.shelf = Shelf(lambda name, version: me._decode(name, version).adapter, budget)
+        self._given = base
+        self._base = self._told()
 
     @classmethod
     def create(cls, path: str | Path, base: Base, *, recipe: Recipe | None = None, scope: str = "span") -> Library:
@@ -85,17 +87,19 @@ class Library:
         return cls(path, card, base)
 
     @classmethod
-    def open(cls, path: str | Path, base: Base | None = None) -> Library:
+    def open(cls, path: str | Path, base: Base | None = None, *, budget: int | None = None) -> Library:
         """Open a library, for ``base`` or only to look at it.
 
         Args:
             path: Its folder.
             base: The base that its adapters are for; None: nothing can be loaded or added.
+            budget: Most bytes of adapters to keep in memory for directions (see `Shelf`); None: no bound.
 
         Returns:
-            The library.
+            The library; no adapter is read yet.
 
         Raises:
+            ConfigError: ``budget`` is no number of bytes.
             LibraryError: There is none, its card is damaged, or it belongs to another base.
         """
         path = Path(path)
@@ -103,9 +107,8 @@ class Library:
             raise LibraryError(
                 f"`{path}` must be a library, but has no {CARD_FILE}. Make one by adding a language to it."
             )
-        places = Places(path)
-        card = read_card(places.read(CARD_FILE), path / CARD_FILE, base)
-        return cls(path, card, None if base is None else with_installed(base, places))
+        card = read_card(Places(path).read(CARD_FILE), path / CARD_FILE, base)
+        return cls(path, card, base, budget=budget)
 
     @classmethod
     def ensure(cls, path: str | Path, base: Base, *, recipe: Recipe | None = None, scope: str = "span") -> Library:
@@ -164,6 +167,25 @@ class Library:
         """
         return self.stored(language, role).adapter
 
+    def adapter(self, pointer: Pointer, role: Role) -> Adapter:
+        """Return the adapter that a pointer names, from memory if it is there; else it is read and kept there.
+
+        Args:
+            pointer: A pointer of this library, which may have been replaced since.
+            role: Which of its two adapters.
+
+        Returns:
+            The adapter on the base's device. Its tensors are shared: nobody may write to them.
+
+        Raises:
+            LibraryError: The library was opened for no base, or the pointer is damaged.
+            AdapterError: The adapter's files are damaged, or gone with their language.
+        """
+        name, version = AdapterName(pointer.language, role), pointer.of(role)
+        found = self.shelf.get(name, version, self.base.device)
+        require_like(pointer, name, version, found.token and found.token.relative)
+        return found
+
     def stored(self, language: str, role: Role) -> Loaded:
         """Return an installed adapter with its manifest and the language's profile (errors as in `load`)."""
         pointer = self.pointer(language)
@@ -182,9 +204,9 @@ class Library:
         return Bank(self.load(language, role) for language in chosen for role in Role)
 
     def profiles(self, languages: Iterable[str] | None = None) -> dict[str, Profile]:
-        """Return the profiles of some languages, or of all (errors as in `load`)."""
+        """Return the profiles of some languages, or of all; no weights are read (errors as in `load`)."""
         chosen = self.languages() if languages is None else tuple(languages)
-        return {language: self.stored(language, Role.TARGET).profile for language in chosen}
+        return {language: self._profile(AdapterName(language, Role.TARGET)) for language in chosen}
 
     def add(self, modules: Mapping[str, LanguageModule]) -> dict[str, Pointer]:
         """Install languages, or install newer adapters of them; each language is all there or as it was.
@@ -205,7 +227,7 @@ class Library:
         ready = {language: module.encode(language, self.base, self.card.scope) for language, module in modules.items()}
         with self.places.writing(self.patience):
             pointers = {code: self._install(code, files, modules[code].like) for code, files in ready.items()}
-        self._base = with_installed(self.base, self.places)
+        self._base = self._told()
         return pointers
 
     def remove(self, language: str) -> None:
@@ -233,9 +255,19 @@ class Library:
     def __repr__(self) -> str:
         return f"Library({str(self.path)!r}, {self.card.base.id}: {', '.join(self.languages()) or 'empty'})"
 
+    def _told(self) -> Base | None:
+        return None if self._given is None else with_installed(self._given, self.places)
+
     def _decode(self, name: AdapterName, version: str) -> Loaded:
+        return decode(self._reader(name, version), self.base, name, version)
+
+    def _profile(self, name: AdapterName) -> Profile:
+        version = self.pointer(name.language).of(name.role)
+        return decode_profile(self._reader(name, version), name, version)
+
+    def _reader(self, name: AdapterName, version: str) -> Read:
         place = (*self.places.parts(*name), version)
-        return decode(lambda file, limit: disk.read_file(self.path, (*place, file), limit), self.base, name, version)
+        return lambda file, limit: disk.read_file(self.path, (*place, file), limit)
 
     def _checked(self, name: AdapterName, version: str, pointer: Pointer) -> Loaded:
         """Return a version, about whose token the pointer must say what the version says itself."""

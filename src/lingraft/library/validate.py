@@ -47,7 +47,11 @@ def identity(base: Base) -> BaseIdentity:
 
 def content_hash(files: Mapping[str, bytes | bytearray]) -> str:
     """Return the version of an adapter: the start of the sha256 over the names and hashes of its files."""
-    lines = [f"{name} {sha256(files[name])}\n" for name in sorted(files)]
+    return _version({name: sha256(data) for name, data in files.items()})
+
+
+def _version(hashes: Mapping[str, str]) -> str:
+    lines = [f"{name} {hashes[name]}\n" for name in sorted(hashes)]
     return sha256("".join(lines).encode())[:16]
 
 
@@ -106,8 +110,8 @@ def decode(read: Read, base: Base, name: AdapterName | None = None, version: str
     manifest = read_manifest(files[MANIFEST])
     form = form_of(manifest.packed)
     files |= {each: read(each, JSON_BYTES) for each in (form.config, PROFILE, *([CARD] if version else []))}
-    if name and (manifest.language, manifest.role) != name:
-        raise refuse("name", f"the adapter must be {name}, but is {manifest.language}.{manifest.role.value} instead.")
+    if name:
+        _match_name(manifest, name)
     match_base(manifest.base, base)
     layout = read_config(files[form.config], base, form.config)
     _match_layout(manifest, layout, base, form)
@@ -131,6 +135,37 @@ def decode(read: Read, base: Base, name: AdapterName | None = None, version: str
     except ValueError as error:
         raise refuse("manifest", f"in `{MANIFEST}` {error}") from None
     return Loaded(adapter, manifest, _profile(files[PROFILE], manifest.language))
+
+
+def decode_profile(read: Read, name: AdapterName, version: str) -> Profile:
+    """Return the profile that comes with an adapter, without reading its weights.
+
+    A version is a hash over the hashes of its files, and the manifest holds that of the weights, so all that is read
+    is checked all the same.
+
+    Args:
+        read: Gives a file.
+        name: The language and role that the adapter must have.
+        version: The content hash that it must have.
+
+    Returns:
+        What its language looks like.
+
+    Raises:
+        AdapterError: A file that is read is missing, malformed, or altered.
+    """
+    files = {MANIFEST: read(MANIFEST, JSON_BYTES)}
+    manifest = read_manifest(files[MANIFEST])
+    form = form_of(manifest.packed)
+    files |= {each: read(each, JSON_BYTES) for each in (form.config, PROFILE, CARD)}
+    _match_name(manifest, name)
+    hashes = {each: sha256(data) for each, data in files.items()}
+    if (
+        hashes[PROFILE] != manifest.sha256.profile
+        or _version(hashes | {form.weights: manifest.sha256.weights}) != version
+    ):
+        raise refuse("hash", f"the files must have the content hash {version}, but were altered. Get them again.")
+    return _profile(files[PROFILE], manifest.language)
 
 
 def match_base(found: BaseIdentity, base: Base) -> None:
@@ -160,6 +195,11 @@ def difference(found: BaseIdentity, base: Base) -> tuple[str, str] | None:
                 f"the base {base.id!r} ({what} {own[:12]}), but is for {found.id!r:.120} ({what} {made[:12]}) instead"
             )
     return None
+
+
+def _match_name(manifest: Manifest, name: AdapterName) -> None:
+    if (manifest.language, manifest.role) != name:
+        raise refuse("name", f"the adapter must be {name}, but is {manifest.language}.{manifest.role.value} instead.")
 
 
 def _match_layout(manifest: Manifest, layout: Layout, base: Base, form: Form) -> None:
