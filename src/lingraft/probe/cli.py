@@ -15,6 +15,8 @@ from lingraft.library.console import base_options, library_option, open_library
 from lingraft.measure.cli import require_places
 from lingraft.measure.labels import full_name
 from lingraft.measure.results import write_text
+from lingraft.probe.lens_cli import lens
+from lingraft.probe.merge_cli import merge
 from lingraft.probe.picture import survival_svg
 from lingraft.probe.ranks import suggest
 from lingraft.probe.subspace import Survival, survival
@@ -23,6 +25,10 @@ from lingraft.probe.subspace import Survival, survival
 @click.group()
 def probe() -> None:
     """Look inside a trained library."""
+
+
+probe.add_command(lens)
+probe.add_command(merge)
 
 
 @probe.command()

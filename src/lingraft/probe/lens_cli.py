@@ -1,0 +1,141 @@
+"""The verb of the logit lens: probe lens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from lingraft.atoms import ConfigError, Direction, LanguageError, Role
+from lingraft.atoms.languages import parse
+from lingraft.corpus import read_testset
+from lingraft.delta import Route
+from lingraft.direction import Recipe
+from lingraft.library import Library
+from lingraft.library.console import base_options, counting, library_option, open_base, open_library
+from lingraft.library.using import router
+from lingraft.measure.cli import require_places
+from lingraft.measure.labels import full_name, short_codes
+from lingraft.measure.results import write_text
+from lingraft.probe.lens import System, logit_lens
+from lingraft.probe.lens_picture import lens_svg
+from lingraft.probe.lens_values import Lens
+
+
+@click.command()
+@click.argument("direction", metavar="SOURCE-TARGET")
+@library_option
+@base_options
+@click.option("--testset", required=True, help="Line-parallel files with English, e.g. 'DIR/dev.{lang}.txt.gz'.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Look at the first N lines only.")
+@click.option("--tuned", default=None, help="A fully tuned copy of the base, to set beside it: a folder or hub id.")
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Sentences per batch.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Write the values here.")
+@click.option(
+    "--svg", "svg_path", type=click.Path(path_type=Path), default=None, help="Write heat maps and plots here."
+)
+def lens(
+    direction: str,
+    path: Path,
+    base_id: str | None,
+    device: str | None,
+    dtype: str,
+    testset: str,
+    limit: int | None,
+    tuned: str | None,
+    batch: int,
+    json_path: Path | None,
+    svg_path: Path | None,
+) -> None:
+    """Show in which layer a translation turns from English into the target language.
+
+    For every layer of the decoder: how likely the right token is, its English counterpart, and the source
+    language's, for the base alone, with either adapter, and with both.
+    """
+    codes = direction.split("-")
+    if len(codes) != 2:
+        raise LanguageError(
+            f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {direction!r}."
+        )
+    asked = Direction(parse(codes[0]), parse(codes[1]))
+    if asked.source == asked.target:
+        raise LanguageError(f"`direction` must be of two languages, but both are {full_name(asked.source)}.")
+    require_places(json_path, svg_path)
+    # All lines are read whatever the limit: the aligner and the vocabulary learn from them.
+    lines = read_testset(testset)
+    library = open_library(path, base_id, device, dtype)
+    systems = library_systems(library, asked)
+    if tuned is not None:
+        systems["tuned"] = open_base(tuned, device, dtype)
+    if len(systems) == 1:
+        raise ConfigError(
+            f"`{path}` must hold an adapter that takes part in {asked}, but holds none. Add one of its languages."
+        )
+    count = len(lines.lines.get(asked.target, ())[:limit])
+    with counting(count * len(systems), "looking") as advance:
+        found = logit_lens(library.base, lines, asked, systems, limit=limit, batch_size=batch, progress=advance)
+    for place, made in ((json_path, found.to_json), (svg_path, lambda: lens_svg(found))):
+        if place is not None:
+            write_text(place, made())
+            click.echo(f"wrote {place}", err=True)
+    Console().print(_table(found))
+    for note in found.notes:
+        click.echo(f"note: {note}")
+
+
+def library_systems(library: Library, direction: Direction) -> dict[str, System]:
+    """Return what a library offers to compare in a direction: base, either adapter alone, both.
+
+    Args:
+        library: The library with its base.
+        direction: What is translated.
+
+    Returns:
+        Name → system; an adapter that isn't there or has no weight is left out, and "both" where one is.
+    """
+    mix = library.recipe
+    single = {role: _acting(router(library, [direction], _only(mix, role))(direction)) for role in Role}
+    found: dict[str, System] = {"base": ()}
+    found |= {role.value: route for role, route in single.items() if route}
+    if all(single.values()):
+        found["both"] = router(library, [direction])(direction)
+    return found
+
+
+def _only(recipe: Recipe, role: Role) -> Recipe:
+    """Return a recipe with the weights of one role alone."""
+    keep = lambda pair: (pair[0], 0.0) if role is Role.SOURCE else (0.0, pair[1])
+    source, target = keep((recipe.source, recipe.target))
+    layers = {layer: keep(pair) for layer, pair in recipe.layers.items()}
+    return Recipe(source, target, layers, {site: keep(pair) for site, pair in recipe.sites.items()})
+
+
+def _acting(route: Route) -> Route:
+    """Return the terms that have a weight somewhere."""
+    return tuple(term for term in route if any(weight != 0 for weight in term.weights.values()))
+
+
+def _table(found: Lens) -> Table:
+    """Return the last layer's values, the crossing layer, and the share of top tokens in the target language."""
+    names = short_codes(found.languages)
+    table = Table(
+        title=f"Logit lens, {found.direction}: last of {found.layers} layers",
+        title_style="",
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column("system", no_wrap=True)
+    headings = [heading for code in found.languages for heading in (f"{names[code]} %", "rank")]
+    for heading in (*headings, "crossing", f"top {names[found.direction.target]} %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for reading in found.systems:
+        values = []
+        for curve in reading.curves.values():
+            values += [f"{100 * curve.probability[-1]:.2f}", f"{curve.rank[-1]:g}"]
+        crossing = "–" if reading.crossing is None else str(reading.crossing)
+        top = reading.top.get(found.direction.target)
+        table.add_row(reading.name, *values, crossing, f"{100 * top[-1]:.1f}" if top else "–")
+    return table
