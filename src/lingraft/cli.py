@@ -15,7 +15,7 @@ VERBS = {
     "show": ("lingraft.library.cli:show", "Show what is known of a language's adapters."),
     "translate": ("lingraft.library.cli:translate", "Translate lines from standard input."),
     "measure": ("lingraft.measure.cli:measure", "Score every direction, beside base and pivot."),
-    "probe": ("lingraft.probe.cli:probe", "Show where each language needs parameters."),
+    "probe": ("lingraft.probe.cli:probe", "Look into adapters: subspace, lens, merge."),
     "export": ("lingraft.library.cli:export", "Write a direction or an adapter as a PEFT folder, or a merged model."),
     "remove": ("lingraft.library.cli:remove", "Remove a language from a library."),
     "doctor": ("lingraft.library.cli:doctor", "Check a library and this machine."),
