@@ -54,9 +54,13 @@ class Bare:
         self.sites = find_sites(self.model, self.family, config)
         self.device = torch.device("cpu")
         self.format = type("Format", (), {"pad": 1})()
+        self.borrowed: dict[str, str] = {}
 
     def module(self, site: Any) -> Any:
         return self.model.get_submodule(self.sites[site])
+
+    def embedding(self, role: Role) -> str:
+        return f"model.{'encoder' if role is Role.SOURCE else 'decoder'}.embed_tokens"
 
     def shape(self, site: Any) -> tuple[int, int]:
         module = self.module(site)
