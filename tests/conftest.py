@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Tiny models have nothing for a second thread to do, and two workers with two threads each wait for one another.
+# Set before torch is imported; the programs that tests start have it too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("lingraft", deadline=None, derandomize=True, max_examples=50, database=None)
 settings.load_profile("lingraft")
 
