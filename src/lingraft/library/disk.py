@@ -161,6 +161,15 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
+def sync_all(folder: Path) -> None:
+    """Flush a folder and every file in it to the disk: what another program's code has written there."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
+
+
 def _write(path: Path, data: bytes) -> None:
     with open(path, "xb") as file:
         file.write(data)

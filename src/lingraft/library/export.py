@@ -16,6 +16,7 @@ from lingraft.atoms import AdapterName, Direction, LibraryError, Role, Scope, Si
 from lingraft.base import Base
 from lingraft.delta import Token, Update
 from lingraft.direction import merge
+from lingraft.library import disk
 from lingraft.library.folder import save, save_composition
 from lingraft.library.store import Library
 from lingraft.library.using import router
@@ -123,7 +124,9 @@ def _write_merged(base: Base, updates: Mapping[Site, Update], folder: Path) -> N
         model.save_pretrained(draft)
         base.tokenizer.save_pretrained(draft)
         os.chmod(draft, 0o755)
+        disk.sync_all(draft)
         draft.rename(folder)
+        disk.sync_folder(folder.parent)
     except (OSError, SafetensorError) as error:  # the latter is what safetensors makes of a full disk
         raise LibraryError(f"the model could not be written to {folder}: {error}. Make room and try again.") from error
     finally:
