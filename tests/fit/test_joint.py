@@ -15,7 +15,7 @@ from lingraft.base import fingerprint
 from lingraft.corpus import Pairs
 from lingraft.delta import Routing
 from lingraft.direction import Recipe, attach, recipe_file, route
-from lingraft.fit import Full, Joint, Pruning, Silent, fit
+from lingraft.fit import Full, Joint, Material, Pruning, Silent, fit
 from lingraft.fit.batch import collate, losses
 from lingraft.fit.joint_learner import EVERYONE, JointLearner
 from lingraft.fit.learner import Row
@@ -37,7 +37,7 @@ def corpus(count: int = 20) -> list[Pairs]:
 
 
 def learner(base, regime: Joint = REGIME, text: list[Pairs] | None = None) -> JointLearner:
-    (found,) = regime.learners(base, text or corpus(), corpus(2))
+    (found,) = regime.learners(base, Material(text or corpus(), corpus(2)))
     assert isinstance(found, JointLearner)
     return found
 

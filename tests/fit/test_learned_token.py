@@ -13,7 +13,7 @@ from lingraft.atoms import AdapterName, ConfigError, Role
 from lingraft.base import fingerprint
 from lingraft.corpus import Pairs
 from lingraft.delta import Routing
-from lingraft.fit import Context, Full, Joint, Modular, Silent, fit
+from lingraft.fit import Context, Full, Joint, Material, Modular, Silent, fit
 from lingraft.fit.checkpoint import Checkpoints
 from lingraft.fit.loop import train_step
 
@@ -39,7 +39,7 @@ def test_it_starts_as_its_relative_moves_and_is_kept_with_its_adapter(scope):
     before = fingerprint(model.model, exact=True)
     train, dev = corpus("fur_Latn", "deu_Latn")
     regime = REGIME.model_copy(update={"scope": scope})
-    for learner in regime.learners(model, train, dev):
+    for learner in regime.learners(model, Material(train, dev)):
         if "fur" in learner.name:
             role = learner.task.name.role
             assert torch.equal(learner.token.token.row, own(model, role))
@@ -70,7 +70,7 @@ def test_law_7_adapters_with_tokens_trained_in_one_run_are_those_trained_alone()
 def test_law_7_a_step_without_a_language_leaves_its_token_as_it_is_also_under_adam():
     model = base()
     train, dev = corpus("fur_Latn", "scn_Latn")
-    (learner,) = JOINT.learners(model, train, dev)
+    (learner,) = JOINT.learners(model, Material(train, dev))
     furlan = [row for row in learner.data if "fur_Latn" in row.direction]
     with Routing(model) as routing:
         train_step(model, routing, [learner], Silent())
@@ -94,16 +94,16 @@ def test_the_joint_regime_keeps_the_tokens_of_the_best_epoch():
 
 def test_a_checkpoint_holds_the_token_and_a_run_its_relative(tmp_path):
     train, dev = corpus("fur_Latn")
-    learners = REGIME.learners(base(), train, dev)
+    learners = REGIME.learners(base(), Material(train, dev))
     with Routing(base()) as routing:
         train_step(base(), routing, learners, Silent())
     Checkpoints(tmp_path, "x").save(learners, 1)
-    again = REGIME.learners(base(), train, dev)
+    again = REGIME.learners(base(), Material(train, dev))
     assert Checkpoints(tmp_path, "x").restore(again) == 1
     for one, other in zip(learners, again, strict=True):
         assert torch.equal(one.token.token.row, other.token.token.row)
         assert one.identity() == other.identity()
-    french = REGIME.learners(base().borrowing({"fur_Latn": "fra_Latn"}), train, dev)
+    french = REGIME.learners(base().borrowing({"fur_Latn": "fra_Latn"}), Material(train, dev))
     assert all(one.identity() != other.identity() for one, other in zip(learners, french, strict=True))
 
 
@@ -111,10 +111,10 @@ def test_frozen_adapters_count_with_their_tokens():
     train, dev = corpus("fur_Latn")
     bank = fit(base(), train, REGIME.model_copy(update={"epochs": 1}), dev=dev).bank
     other = bank.with_(*(copy.copy(adapter) for adapter in bank.values()))
-    assert Context(bank=bank).identity() == Context(bank=other).identity()
+    assert Context(bank=bank).identity == Context(bank=other).identity
     for adapter in other.values():
         object.__setattr__(adapter, "token", adapter.token._replace(row=adapter.token.row + 1))
-    assert Context(bank=bank).identity() != Context(bank=other).identity()
+    assert Context(bank=bank).identity != Context(bank=other).identity
 
 
 @pytest.mark.parametrize("regime", [Joint(shared=True, rank=2), Full()])
@@ -123,14 +123,14 @@ def test_regimes_without_adapters_of_their_own_refuse_borrowed_tokens(regime):
     with pytest.raises(ConfigError, match="fur_Latn borrow"):
         fit(base(), train, regime, dev=dev)
     train, dev = corpus("deu_Latn", count=9)  # others are not concerned
-    assert regime.learners(regime.model_of(base()), train, dev)
+    assert regime.learners(regime.model_of(base()), Material(train, dev))
 
 
 def test_nothing_is_learned_for_a_language_that_has_a_token():
     train, dev = corpus("deu_Latn")
     for regime in (REGIME, JOINT, Modular(rank=2, scope="everywhere")):
-        plain = regime.learners(tiny.load("m2m_100"), train, dev)
-        there = regime.learners(base(), train, dev)
+        plain = regime.learners(tiny.load("m2m_100"), Material(train, dev))
+        there = regime.learners(base(), Material(train, dev))
         for one, other in zip(plain, there, strict=True):
             assert one.identity() == other.identity()
             assert list(one.weights) == list(other.weights)

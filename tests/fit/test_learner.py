@@ -9,6 +9,7 @@ import tiny
 from lingraft.atoms import AdapterName, ConfigError, DataError, Direction, Role, Scope
 from lingraft.base import Encoded
 from lingraft.corpus import Pairs
+from lingraft.fit import Material
 from lingraft.fit.learner import Row
 from lingraft.fit.modular import AdapterLearner, Modular, Task
 
@@ -74,7 +75,7 @@ def test_text_must_be_paired_with_english_and_have_dev_text():
     base = tiny.load("llama")
     wrong = Pairs("deu_Latn", "fra_Latn", ("a",), ("b",), "x")
     with pytest.raises(DataError, match="eng_Latn"):
-        Modular(rank=2).learners(base, [wrong], [wrong])
+        Modular(rank=2).learners(base, Material([wrong], [wrong]))
     right = Pairs("deu_Latn", "eng_Latn", ("a",), ("b",), "x")
     with pytest.raises(DataError, match="dev"):
-        Modular(rank=2).learners(base, [right], [])
+        Modular(rank=2).learners(base, Material([right], []))

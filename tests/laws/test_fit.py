@@ -17,7 +17,7 @@ from lingraft.base import fingerprint
 from lingraft.corpus import Pairs
 from lingraft.delta import Routing
 from lingraft.direction import Recipe, attach, route
-from lingraft.fit import Modular, Silent, fit
+from lingraft.fit import Material, Modular, Silent, fit
 from lingraft.fit.loop import train_step
 
 WORDS = {"house": "domo", "dog": "hundo", "water": "akvo", "red": "ruga", "big": "granda", "sees": "vidas"}
@@ -67,7 +67,7 @@ def test_law_7_adapters_trained_in_one_run_are_those_trained_alone(family, scope
 def test_law_7_a_step_moves_no_adapter_that_has_no_row_in_it():
     base = tiny.load("llama")
     train, dev = corpus("deu_Latn", "fra_Latn")
-    learners = REGIME.learners(base, train, dev)
+    learners = REGIME.learners(base, Material(train, dev))
     with Routing(base) as routing:
         for _ in range(2):
             train_step(base, routing, learners, Silent())
@@ -85,7 +85,7 @@ def test_law_6_what_is_trained_is_exactly_the_bank(family, scope):
     base = tiny.load(family)
     regime = REGIME.model_copy(update={"scope": scope, "sites": ("q", "v")})
     train, dev = corpus("deu_Latn")
-    learners = regime.learners(base, train, dev)
+    learners = regime.learners(base, Material(train, dev))
     keys = {(learner.name, site) for learner in learners for site in learner.updates}
     stacks = {"llama": {"decoder"}, "m2m_100": {"encoder", "decoder"}}[family]
     expected = {

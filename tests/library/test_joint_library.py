@@ -13,7 +13,7 @@ import tiny
 from lingraft.atoms import ENGLISH, AdapterName, ConfigError, Direction, LibraryError, Role
 from lingraft.cli import app
 from lingraft.direction import Recipe, attach, recipe_file
-from lingraft.fit import Joint, Modular
+from lingraft.fit import Joint, Material, Modular
 from lingraft.library import Library
 from lingraft.library.grow import grow, plan
 from lingraft.library.joint import grow_joint, plan_joint
@@ -85,7 +85,7 @@ def test_english_takes_part_where_it_has_adapters(base, tmp_path):
     pattern = write(tmp_path, ENGLISH, "epo_Latn")
     regime = Modular(rank=2, epochs=1, rows=16, tokens=400, precision="fp32", scope="everywhere")
     later = plan(base, ["epo_Latn"], pattern, regime=regime, library=library)
-    into, out = regime.learners(base, later.corpus, later.dev, context=later.context)
+    into, out = regime.learners(base, Material(later.corpus, later.dev, context=later.context))
     (route,) = into.routes([Direction("epo_Latn", ENGLISH)])
     english = later.context.bank[AdapterName(ENGLISH, Role.TARGET)]
     assert [term.updates for term in route[1:]] == [english.updates]

@@ -7,13 +7,14 @@ from lingraft.fit.learner import Trained
 from lingraft.fit.loop import Run, fit, hold_out
 from lingraft.fit.modular import Modular
 from lingraft.fit.report import Reporter, Several, Silent, TensorBoard
-from lingraft.fit.settings import Context, Training
+from lingraft.fit.settings import Context, Material, Training
 
 __all__ = [
     "Context",
     "Full",
     "Indexing",
     "Joint",
+    "Material",
     "Modular",
     "Pruning",
     "Reporter",

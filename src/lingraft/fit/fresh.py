@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lingraft.atoms import AdapterName, DataError, Site
+from lingraft.atoms import AdapterName, ConfigError, DataError, Site
 from lingraft.base import Base
 from lingraft.delta import Update, fresh
 from lingraft.fit.learner import Row
 from lingraft.fit.seed import seeded
 from lingraft.fit.weights import Weights
+
+
+def named_sites(base: Base, names: Sequence[str] | None, unused: Sequence[str] = ()) -> list[Site]:
+    """Return the sites of a base that ``fit.sites`` names, in network order.
+
+    Args:
+        base: The base.
+        names: Names of linear maps; None: all of them but ``unused``.
+        unused: What is left out where nothing is named.
+
+    Returns:
+        The sites.
+
+    Raises:
+        ConfigError: If a name is none of the base's.
+    """
+    known = sorted({site.name for site in base.sites})
+    if strange := sorted(set(names or ()) - set(known)):
+        raise ConfigError(f"`fit.sites` must be among {', '.join(known)}, but names {', '.join(strange)} instead.")
+    return [site for site in base.sites if (site.name not in unused if names is None else site.name in names)]
 
 
 def fresh_updates(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from pydantic import Field
 
 from lingraft.atoms import Direction
 from lingraft.base import Base
-from lingraft.corpus import Pairs
 from lingraft.delta import Route
 from lingraft.fit.learner import Learner, Row
 from lingraft.fit.multi import Multidirectional, MultidirectionalLearner, both_ways, require_own_tokens
-from lingraft.fit.report import Reporter
-from lingraft.fit.settings import Context
+from lingraft.fit.settings import Material
 from lingraft.fit.weights import Weights
 
 
@@ -31,25 +28,12 @@ class Full(Multidirectional):
         tuned.model = copy.deepcopy(base.model).float()
         return tuned
 
-    def learners(
-        self,
-        base: Base,
-        corpus: Sequence[Pairs],
-        dev: Sequence[Pairs],
-        *,
-        context: Context | None = None,
-        work: Path | None = None,
-        reporter: Reporter | None = None,
-    ) -> list[Learner]:
+    def learners(self, base: Base, material: Material) -> list[Learner]:
         """Return the one learner whose weights are the model's.
 
         Args:
             base: The copy that is tuned.
-            corpus: Training text of any pairs of languages; both directions of each are trained.
-            dev: Held-out text.
-            context: Not used.
-            work: Not used.
-            reporter: Not used.
+            material: Text of any pairs of languages; both directions of each are trained.
 
         Returns:
             One learner.
@@ -58,8 +42,8 @@ class Full(Multidirectional):
             ConfigError: If a language borrows its token from another.
             DataError: If no text fits the base.
         """
-        require_own_tokens(base, {language for pairs in corpus for language in (pairs.a, pairs.b)}, "full fine-tuning")
-        return [FullLearner(base, self, both_ways(base, corpus), both_ways(base, dev))]
+        require_own_tokens(base, material.languages, "full fine-tuning")
+        return [FullLearner(base, self, both_ways(base, material.corpus), both_ways(base, material.dev))]
 
 
 class FullLearner(MultidirectionalLearner):

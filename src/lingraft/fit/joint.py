@@ -8,7 +8,6 @@ h = W x + B_l A_l x, where l is the row's source or target language as the layer
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -16,15 +15,14 @@ from pydantic import Field
 from lingraft.atoms import AdapterName, ConfigError, Role, Site
 from lingraft.atoms.config import Settings
 from lingraft.base import Base
-from lingraft.corpus import Pairs
 from lingraft.delta import prune
 from lingraft.direction import Recipe, recipe_file
+from lingraft.fit.fresh import named_sites
 from lingraft.fit.indexing import paper
-from lingraft.fit.joint_learner import EVERYONE, JointLearner
+from lingraft.fit.joint_learner import EVERYONE, FFN, JointLearner
 from lingraft.fit.learner import Learner
 from lingraft.fit.multi import Multidirectional, both_ways, require_own_tokens
-from lingraft.fit.report import Reporter
-from lingraft.fit.settings import Context
+from lingraft.fit.settings import Material
 
 UNUSED = ("o", "cross_o")
 """Sites that the paper leaves without updates: what attention puts out."""
@@ -70,25 +68,12 @@ class Joint(Multidirectional):
     prune: Pruning = Pruning()
     """Gradual pruning."""
 
-    def learners(
-        self,
-        base: Base,
-        corpus: Sequence[Pairs],
-        dev: Sequence[Pairs],
-        *,
-        context: Context | None = None,
-        work: Path | None = None,
-        reporter: Reporter | None = None,
-    ) -> list[Learner]:
+    def learners(self, base: Base, material: Material) -> list[Learner]:
         """Return the one learner that holds all adapters.
 
         Args:
             base: The base, which gives sites and format.
-            corpus: Training text of any pairs of languages; both directions of each are trained.
-            dev: Held-out text.
-            context: Not used.
-            work: Not used.
-            reporter: Not used.
+            material: Text of any pairs of languages; both directions of each are trained.
 
         Returns:
             One learner.
@@ -97,9 +82,8 @@ class Joint(Multidirectional):
             ConfigError: If a setting does not fit the base or the languages.
             DataError: If no text fits the base.
         """
-        languages = sorted({language for pairs in corpus for language in (pairs.a, pairs.b)})
-        layout = self.layout(base, languages)
-        return [JointLearner(base, self, layout, both_ways(base, corpus), both_ways(base, dev))]
+        layout = self.layout(base, material.languages)
+        return [JointLearner(base, self, layout, both_ways(base, material.corpus), both_ways(base, material.dev))]
 
     def recipe(self, base: Base) -> Recipe:
         """Return the indexing that adapters are trained and used with.
@@ -137,12 +121,8 @@ class Joint(Multidirectional):
             ConfigError: If sites are strange, a language has no rank or class, a rank is larger than a site
                 is wide, or pruning would leave nothing of a language.
         """
-        names = sorted({site.name for site in base.sites})
-        if strange := sorted(set(self.sites or ()) - set(names)):
-            raise ConfigError(f"`fit.sites` must be among {', '.join(names)}, but names {', '.join(strange)} instead.")
-        used = self.sites or tuple(name for name in names if name not in UNUSED)
-        sites = [site for site in base.sites if site.name in used]
-        if self.ffn != "whole" and not {"fc1", "fc2"} & set(used):
+        sites = named_sites(base, self.sites or None, unused=UNUSED)
+        if self.ffn != "whole" and not any(site.name in FFN for site in sites):
             raise ConfigError(
                 f"`fit.ffn` must be whole for the family {base.family.name}, but is {self.ffn}: it has no fc1 and fc2."
             )

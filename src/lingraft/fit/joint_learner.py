@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 EVERYONE = "mul_Zyyy"
 """The code under which the one update of all languages goes, where there is only one."""
 MIXING = "mixing"
+FFN = ("fc1", "fc2")
+"""The feed-forward's sites, where the authors' code differs from the formula."""
 NO_CLIP = float("inf")
 
 
@@ -77,8 +79,10 @@ class JointLearner(MultidirectionalLearner):
             self._logits = torch.zeros(len(self._units), 2, device=base.device)  # source, target
             weights[MIXING] = Weights([self._logits])
         super().__init__("joint", settings, rows, dev, weights)
-        self._whole = {} if settings.ffn == "whole" else _slices(base, self.updates)
-        if self._whole:
+        self._slices: dict[Site, int] = {}  # the first inputs and outputs that have updates in the authors' code
+        if settings.ffn != "whole":
+            self._slices = {site: min(base.shape(site)) for site in base.sites if site.name in FFN}
+        if self._slices:
             self._hold({})
 
     def routes(self, directions: Sequence[Direction]) -> list[Route]:
@@ -161,26 +165,25 @@ class JointLearner(MultidirectionalLearner):
 
     def _reach(self) -> dict[AdapterName, dict[Site, Update]]:
         """Return the updates without what ``ffn`` holds at zero, so that it does not count as pruned."""
-        reach = {}
-        for name, updates in self.updates.items():
-            limits = self._whole.get(name, {})
-            reach[name] = {
-                site: Update(update.A[:, : limits[site][0]], update.B[: limits[site][1]], update.scale)
-                if site in limits
+        return {
+            name: {
+                site: Update(update.A[:, : self._slices[site]], update.B[: self._slices[site]], update.scale)
+                if site in self._slices
                 else update
                 for site, update in updates.items()
             }
-        return reach
+            for name, updates in self.updates.items()
+        }
 
     def _hold(self, masks: prune.Masks) -> None:
         """Hold at zero what is pruned, and what ``ffn`` leaves out."""
         for name, updates in self.updates.items():
-            limits, alive = self._whole.get(name, {}), []
+            alive = []
             for site, update in updates.items():
                 mask = masks[name][site] if masks else prune.Mask(None, None)
-                inner, outer = limits.get(site, (update.A.shape[1], update.B.shape[0]))
-                alive += [_filled(update.A, mask.A, slice(None), slice(inner))]
-                alive += [_filled(update.B, mask.B, slice(outer), slice(None))]
+                limit = self._slices.get(site)
+                alive += [_filled(update.A, mask.A, slice(None), slice(limit))]
+                alive += [_filled(update.B, mask.B, slice(limit), slice(None))]
             self.weights[str(name)].hold(alive)
 
 
@@ -190,19 +193,6 @@ def _sides(direction: Direction) -> list[AdapterName]:
 
 def _unit(site: Site, settings: Joint) -> Unit:
     return site if settings.learn == "site" else (site.stack, site.layer)
-
-
-def _slices(
-    base: Base, updates: Mapping[AdapterName, Mapping[Site, Update]]
-) -> dict[AdapterName, dict[Site, tuple[int, int]]]:
-    """Return the first inputs and outputs that fc1 and fc2 have updates for in the authors' code."""
-    found: dict[AdapterName, dict[Site, tuple[int, int]]] = {}
-    for name, sites in updates.items():
-        for site in sites:
-            out, inner = base.shape(site)
-            if site.name in ("fc1", "fc2"):
-                found.setdefault(name, {})[site] = (min(inner, min(out, inner)), min(out, inner))
-    return found
 
 
 def _filled(factor: Tensor, mask: Tensor | None, rows: slice, columns: slice) -> Tensor:

@@ -25,7 +25,7 @@ from lingraft.fit.learner import Learner, Trained
 from lingraft.fit.memory import keep_freed_memory
 from lingraft.fit.report import Reporter, Silent
 from lingraft.fit.seed import seeded
-from lingraft.fit.settings import Context, Training
+from lingraft.fit.settings import Context, Material, Training
 
 DEV_SHARE, DEV_ROWS = 0.05, 400  # of each text, where no dev text is given
 
@@ -80,7 +80,7 @@ def fit(
     if base.device.type == "cpu":
         keep_freed_memory()
     base = regime.model_of(base)
-    learners = regime.learners(base, corpus, dev, context=context, work=work, reporter=reporter)
+    learners = regime.learners(base, Material(corpus, dev, context or Context(), work, reporter))
     checkpoints = None if work is None else Checkpoints(work, run_id(base, regime, learners))
     step = 0 if checkpoints is None else checkpoints.restore(learners)
     reporter.start(sum(learner.total_steps for learner in learners), sum(learner.step for learner in learners))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -20,10 +19,9 @@ from lingraft.corpus import Pairs
 from lingraft.delta import Adapter, Route, Term
 from lingraft.direction import Recipe, route
 from lingraft.fit.bridge import Swapped, bridge
-from lingraft.fit.fresh import fitting, fresh_updates, kept_updates
+from lingraft.fit.fresh import fitting, fresh_updates, kept_updates, named_sites
 from lingraft.fit.learner import Learner, Row, Trained
-from lingraft.fit.report import Reporter
-from lingraft.fit.settings import Context, Training
+from lingraft.fit.settings import Context, Material, Training
 from lingraft.fit.token import learned_token
 from lingraft.fit.weights import Weights
 
@@ -44,25 +42,12 @@ class Modular(Training):
     bridge: float = Field(default=0.0, ge=0, le=1)
     """Share of the training rows whose English side the base first puts into another language it knows."""
 
-    def learners(
-        self,
-        base: Base,
-        corpus: Sequence[Pairs],
-        dev: Sequence[Pairs],
-        *,
-        context: Context | None = None,
-        work: Path | None = None,
-        reporter: Reporter | None = None,
-    ) -> list[Learner]:
+    def learners(self, base: Base, material: Material) -> list[Learner]:
         """Return the two learners of each language of the corpus, input adapter first.
 
         Args:
             base: The base, which gives sites and format.
-            corpus: Training text, each language paired with English.
-            dev: Held-out text of at least the same languages.
-            context: The library that the languages are added to; None: one with no recipe of its own.
-            work: Folder for bridged rows; None: they are not kept.
-            reporter: Is told about bridging.
+            material: Text that pairs each language with English.
 
         Returns:
             One learner per language and role, in the order of the corpus.
@@ -71,26 +56,25 @@ class Modular(Training):
             DataError: If a text is not paired with English, or a language has no dev text.
             ConfigError: If ``sites`` names what the base does not have, or the base has no bridges.
         """
-        context = context or Context()
-        held_out = {foreign(pairs): pairs for pairs in dev}
+        held_out = {foreign(pairs): pairs for pairs in material.dev}
         learners: list[Learner] = []
-        for pairs in corpus:
+        for pairs in material.corpus:
             language = foreign(pairs)
             if language not in held_out:
                 raise DataError(f"`dev` must hold text for {language}, but holds {', '.join(held_out) or 'none'}.")
-            folder = None if work is None else work / "bridged"
+            folder = None if material.work is None else material.work / "bridged"
             swapped = bridge(
-                base, pairs.of(ENGLISH), language, self.bridge, self.seed, folder=folder, reporter=reporter
+                base, pairs.of(ENGLISH), language, self.bridge, self.seed, folder=folder, reporter=material.reporter
             )
             for role in Role:
                 task = Task(
                     AdapterName(language, role),
                     self._scope(role),
-                    self.sites_of(base, role, context.recipe),
+                    self.sites_of(base, role, material.context.recipe),
                     encode(base, pairs, role, swapped),
                     encode(base, held_out[language], role),
                 )
-                learners.append(AdapterLearner(base, task, self, context))
+                learners.append(AdapterLearner(base, task, self, material.context))
         return learners
 
     def _scope(self, role: Role) -> Scope:
@@ -105,10 +89,7 @@ class Modular(Training):
         In a decoder-only base the source span is read through keys and values alone, so in the last
         layer other sites of a scoped input adapter could never matter.
         """
-        names = sorted({site.name for site in base.sites})
-        if strange := sorted(set(self.sites or ()) - set(names)):
-            raise ConfigError(f"`fit.sites` must be among {', '.join(names)}, but names {', '.join(strange)} instead.")
-        sites = [site for site in base.sites if self.sites is None or site.name in self.sites]
+        sites = named_sites(base, self.sites)
         if recipe is not None:
             sites = [site for site in sites if role in recipe.roles(site)]
         if self.scope == "span" and base.family.kind == "seq2seq":
@@ -187,7 +168,7 @@ class AdapterLearner(Learner):
     def identity(self) -> tuple[object, ...]:
         """Return what decides the result besides settings and base."""
         borrowed = () if self.token is None else (self.token.token.relative,)
-        return (*super().identity(), self.task.scope.value, self.task.sites, self._context.identity(), *borrowed)
+        return (*super().identity(), self.task.scope.value, self.task.sites, self._context.identity, *borrowed)
 
     def trained(self) -> dict[AdapterName, Trained]:
         """Return the adapter at its best epoch."""

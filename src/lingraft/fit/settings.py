@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,8 +32,9 @@ class Context:
     bank: Bank = field(default_factory=Bank)
     """Adapters that take part while others train, themselves frozen: English's, where the library has them."""
 
+    @cached_property
     def identity(self) -> str:
-        """Return a hash of the frozen adapters and the recipe."""
+        """A hash of the frozen adapters and the recipe; computed once."""
         digest = hashlib.sha256(repr(self.recipe).encode())
         for name, adapter in sorted(self.bank.items()):
             for site, update in adapter.updates.items():
@@ -46,6 +48,27 @@ class Context:
 
 def _bytes(tensor: Tensor) -> bytes:
     return bytes(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a regime makes its learners of."""
+
+    corpus: Sequence[Pairs]
+    """Training text."""
+    dev: Sequence[Pairs]
+    """Held-out text of at least the same languages."""
+    context: Context = field(default_factory=Context)
+    """The library that it is for."""
+    work: Path | None = None
+    """Folder for what is costly to make again; None: nothing is kept."""
+    reporter: Reporter | None = None
+    """Is told about work that comes before training."""
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages of the training text, sorted."""
+        return sorted({language for pairs in self.corpus for language in (pairs.a, pairs.b)})
 
 
 class Training(Settings):
@@ -81,25 +104,12 @@ class Training(Settings):
         """Return the base to train on: the frozen one, unless a regime writes to a copy."""
         return base
 
-    def learners(
-        self,
-        base: Base,
-        corpus: Sequence[Pairs],
-        dev: Sequence[Pairs],
-        *,
-        context: Context | None = None,
-        work: Path | None = None,
-        reporter: Reporter | None = None,
-    ) -> Sequence[Learner]:
+    def learners(self, base: Base, material: Material) -> Sequence[Learner]:
         """Return what trains, side by side in one run.
 
         Args:
             base: What ``model_of`` returned.
-            corpus: Training text.
-            dev: Held-out text of at least the same languages.
-            context: The library that it is for; None: a new one.
-            work: Folder for what is costly to make again; None: nothing is kept.
-            reporter: Is told about work that comes before training.
+            material: The text, and what belongs to it.
 
         Returns:
             At least one learner.

@@ -144,11 +144,10 @@ class Watcher:
 
     def epoch(self, learner: Learner) -> None:
         """Print how the adapter does on its dev rows."""
-        epoch = learner.step // learner.steps_per_epoch
         best = "" if learner.bad_epochs == 0 else f", best {learner.best_loss:.3f} in epoch {learner.best_epoch}"
         stop = "; stops early" if learner.stopped else ""
         self._bar.console.print(
-            f"{learner.name}  epoch {epoch}  dev loss {learner.last_loss:.3f}{best}{stop}", highlight=False
+            f"{learner.name}  epoch {learner.epoch}  dev loss {learner.last_loss:.3f}{best}{stop}", highlight=False
         )
         if learner.stopped:
             self._bar.advance(self._task, learner.total_steps - learner.step)
