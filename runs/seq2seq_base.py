@@ -111,8 +111,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train a small M2M-100-class base.")
     parser.add_argument("--data", type=Path, required=True, help="folder of Tatoeba's train, dev and test folders")
     parser.add_argument("--out", type=Path, default=None)
-    parser.add_argument("--minutes", type=float, default=None, help="of training alone")
-    parser.add_argument("--smoke", action="store_true", help="one minute and few scores, to try the script")
+    parser.add_argument("--steps", type=int, default=None, help="[default: 4000, or 60 with --smoke]")
+    parser.add_argument("--smoke", action="store_true", help="a minute and few scores, to try the script")
     parser.add_argument("--tokens", type=int, default=6000, help="padded tokens per batch")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--width", type=int, default=256)
@@ -120,7 +120,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--decoder-layers", type=int, default=3)
     parser.add_argument("--seed", type=int, default=lslo_data.SEED)
     args = parser.parse_args()
-    args.minutes = args.minutes or (1 if args.smoke else 36)
+    args.steps = args.steps or (60 if args.smoke else 4000)
     args.out = args.out or Path("runs/out/seq2seq_base" + ("_smoke" if args.smoke else ""))
     return args
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train the small M2M-100-class base of the joint regime (about 40 minutes on two cores, all in all).
-# Options: --minutes N for the training alone, --smoke for a one-minute trial. The same command goes on after a stop.
+# Options: --steps N, --smoke for a one-minute trial. The same command goes on after a stop.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Freed memory is kept within the process: 1.3 times the speed on a CPU.

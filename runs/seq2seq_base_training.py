@@ -1,4 +1,4 @@
-"""The training of the seq2seq base: which rows come when, and a run of a fixed time that can be stopped and go on."""
+"""The training of the seq2seq base: which rows come when, and a run of some steps that can be stopped and go on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lingraft.library.disk import make_folder, write_file
 
 LONGEST = 128  # tokens on one side
 TEMPERATURE = 2.0  # 5, as M2M-100 has it, would show each of the few low-resource rows 40 times
-WARM_UP, DECAY = 200, 0.4  # steps; share of the time
+WARM_UP, DECAY = 200, 0.4  # steps; share of all steps
 CHECK_SECONDS = 90
 
 
@@ -124,7 +124,7 @@ def loss_of(model: Any, batch: Batch, smoothing: float = 0.0) -> Tensor:
 
 
 class Training:
-    """A run of a fixed time: warm-up, constant rate, then linear decay."""
+    """A run of some steps: warm-up, constant rate, then linear decay. How busy the machine is decides nothing."""
 
     def __init__(
         self, base: Base, rows: dict[Direction, list[Encoded]], check: list[Encoded], args: argparse.Namespace
@@ -171,32 +171,33 @@ class Training:
         print(f"going on at step {self.state['step']}", flush=True)
 
     def run(self, path: Path, identity: str) -> None:
-        """Train until the time is over; write a checkpoint now and then, and at the end."""
-        state, limit = self.state, 60 * self.args.minutes
+        """Train until all steps are taken; write a checkpoint now and then, and at the end."""
+        state, last = self.state, self.args.steps
         start, checked = time.monotonic() - state["seconds"], time.monotonic()
-        while state["seconds"] < limit:
+        while state["step"] < last:
             left = itertools.islice(self.epoch(), state["batch"], None)
-            for batch in itertools.takewhile(lambda _: state["seconds"] < limit, left):
-                loss = self.step(batch, state["seconds"] / limit)
+            for batch in itertools.islice(left, last - state["step"]):
+                loss = self.step(batch)
                 state["batch"] += 1
                 state["seconds"] = time.monotonic() - start
-                if state["seconds"] >= limit or time.monotonic() - checked >= min(CHECK_SECONDS, limit / 4):
-                    self.report(loss, limit)
+                if state["step"] == last or time.monotonic() - checked >= CHECK_SECONDS:
+                    self.report(loss)
                     self.save(path, identity)
                     checked = time.monotonic()
-            if state["seconds"] < limit:
+            if state["step"] < last:
                 state["epoch"], state["batch"] = state["epoch"] + 1, 0
 
     def epoch(self) -> Iterator[list[Encoded]]:
         """Yield the batches of the epoch that the run is in."""
         return batches(self.rows, self.args.tokens, self.args.seed, self.state["epoch"])
 
-    def step(self, rows: list[Encoded], progress: float) -> float:
+    def step(self, rows: list[Encoded]) -> float:
         """Train on one batch and return its loss."""
         loss = loss_of(self.base.model, collate(rows, self.base.format.pad), smoothing=0.1)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.base.model.parameters(), 1.0)
-        rate = self.args.lr * min(1, (self.state["step"] + 1) / WARM_UP) * min(1, max(0.01, (1 - progress) / DECAY))
+        left = 1 - self.state["step"] / self.args.steps
+        rate = self.args.lr * min(1, (self.state["step"] + 1) / WARM_UP) * min(1, max(0.01, left / DECAY))
         for stepper in self.steppers:
             for group in stepper.param_groups:
                 group["lr"] = rate
@@ -206,16 +207,17 @@ class Training:
         self.state["tokens"] += sum(len(row.source) + len(row.target) + len(row.answer) - 1 for row in rows)
         return loss.item()
 
-    def report(self, loss: float, limit: float) -> None:
+    def report(self, loss: float) -> None:
         """Print where the run is, with the loss per token on dev, without smoothing."""
         model, state = self.base.model, self.state
         model.eval()
         with torch.no_grad():
             state["held_out"] = loss_of(model, self.check).item()
         model.train()
+        minutes = state["seconds"] / 60
         print(
-            f"step {state['step']} epoch {state['epoch']} loss {loss:.3f} dev {state['held_out']:.3f} "
-            f"{state['tokens'] / state['seconds']:.0f} tokens/s {state['seconds'] / 60:.1f} min, "
-            f"{max(0, limit - state['seconds']) / 60:.1f} min left, then the scores",
+            f"step {state['step']} of {self.args.steps} epoch {state['epoch']} loss {loss:.3f} "
+            f"dev {state['held_out']:.3f} {state['tokens'] / state['seconds']:.0f} tokens/s {minutes:.1f} min, "
+            f"{minutes * (self.args.steps / state['step'] - 1):.1f} min left, then the scores",
             flush=True,
         )
