@@ -26,12 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peers import m2m
 from torch import Tensor
-from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 from lingraft.atoms import AdapterName, Direction, Role
 from lingraft.base import Encoded
-from lingraft.base.families import family_of, find_sites
 from lingraft.delta import Routing
 from lingraft.fit import Joint, Silent
 from lingraft.fit.joint_learner import JointLearner
@@ -39,32 +38,6 @@ from lingraft.fit.learner import Row
 from lingraft.fit.loop import train_step
 
 LANGUAGES, RESIDENT = 12, 200
-
-
-class Bare:
-    """A random M2M-100 base without tokenizer: token ids are made up."""
-
-    def __init__(self, d: int, layers: int, vocabulary: int) -> None:
-        config = M2M100Config(
-            vocab_size=vocabulary, d_model=d, encoder_layers=layers, decoder_layers=layers, encoder_ffn_dim=4 * d,
-            decoder_ffn_dim=4 * d, encoder_attention_heads=8, decoder_attention_heads=8, attn_implementation="eager",
-        )  # fmt: skip
-        self.model: Any = M2M100ForConditionalGeneration(config).eval().requires_grad_(False)
-        self.family = family_of("m2m_100")
-        self.sites = find_sites(self.model, self.family, config)
-        self.device = torch.device("cpu")
-        self.format = type("Format", (), {"pad": 1})()
-        self.borrowed: dict[str, str] = {}
-
-    def module(self, site: Any) -> Any:
-        return self.model.get_submodule(self.sites[site])
-
-    def embedding(self, role: Role) -> str:
-        return f"model.{'encoder' if role is Role.SOURCE else 'decoder'}.embed_tokens"
-
-    def shape(self, site: Any) -> tuple[int, int]:
-        module = self.module(site)
-        return module.out_features, module.in_features
 
 
 def rows(count: int, vocabulary: int, length: int) -> list[Row]:
@@ -134,7 +107,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     vocabulary = 8000
-    base = Bare(options.width, options.layers, vocabulary)
+    base = m2m(options.width, options.layers, vocabulary)
     data = rows(options.rows, vocabulary, 20)
     regime = Joint(rank=options.rank, rows=options.rows, dropout=False, tokens=4000)
     ones = {

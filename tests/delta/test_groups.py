@@ -34,3 +34,20 @@ def test_rows_that_leave_take_their_empty_groups_along(owners, data):
     assert [left[group] for group in picked.owners] == [owners[row] for row in rows]
     assert min(picked.counts) > 0
     assert groups.repeat(3).owners == tuple(owner for owner in owners for _ in range(3))
+
+
+@given(owners())
+def test_what_groups_hold_is_laid_out_for_rows_and_gradients_are_summed_in_its_precision(owners):
+    groups = Groups(owners)
+    held = torch.ones(len(groups), 2, 3, requires_grad=True)
+    rows = groups.of_rows(held * torch.arange(len(groups))[:, None, None], torch.bfloat16)
+    assert rows.dtype == torch.bfloat16
+    assert rows[:, 0, 0].tolist() == owners
+    groups.of_rows(held, torch.bfloat16).backward(torch.full(rows.shape, 257 / 256).bfloat16() + 0)
+    assert held.grad.dtype == torch.float32
+    assert held.grad[:, 0, 0].tolist() == [count * float(torch.tensor(257 / 256).bfloat16()) for count in groups.counts]
+
+
+def test_groups_of_beams_are_made_once():
+    groups = Groups([0, 1])
+    assert groups.repeat(2) is groups.repeat(2)

@@ -30,6 +30,7 @@ class Groups:
         self.counts = [0] * (max(self.owners) + 1)
         for owner in self.owners:
             self.counts[owner] += 1
+        self._repeated: dict[int, Groups] = {}
 
     @classmethod
     def of_counts(cls, counts: Sequence[int], device: torch.device | str = "cpu") -> Groups:
@@ -109,6 +110,15 @@ class Groups:
         """Inverse of ``spread``; what fills up is dropped."""
         return t if self.back is None else _Collect.apply(t, self.back)
 
+    @cached_property
+    def index(self) -> Tensor | None:
+        """[N] the group of each row; None where each row is a group of its own, in order."""
+        return None if self.owners == tuple(range(self.rows)) else self._index(self.owners)
+
+    def of_rows(self, t: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return for each row what [G, …] holds of its group, in a type to compute in; gradients are summed in t's."""
+        return t.to(dtype) if self.index is None else _OfRows.apply(t, self.index, dtype)
+
     def pick(self, rows: Sequence[int]) -> tuple[Groups, list[int]]:
         """Return the groups of some rows, numbered anew, and the old number of each group that is left."""
         left = sorted({self.owners[row] for row in rows})
@@ -117,7 +127,11 @@ class Groups:
 
     def repeat(self, factor: int) -> Groups:
         """Return the groups where each row stands ``factor`` times side by side, as beams do."""
-        return self if factor == 1 else Groups([owner for owner in self.owners for _ in range(factor)], self.device)
+        if factor == 1:
+            return self
+        if factor not in self._repeated:
+            self._repeated[factor] = Groups([owner for owner in self.owners for _ in range(factor)], self.device)
+        return self._repeated[factor]
 
     @cached_property
     def _order(self) -> list[int]:
@@ -153,3 +167,18 @@ class _Collect(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         found = gradient.new_zeros(ctx.rows, *gradient.shape[1:])
         return found.index_copy_(0, ctx.saved_tensors[0], gradient), None
+
+
+class _OfRows(Function):
+    """A group's values for each of its rows; their gradients are summed in the precision of the values."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, index: Tensor, dtype: torch.dtype) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.groups, ctx.dtype = len(t), t.dtype
+        return t.to(dtype).index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        found = gradient.new_zeros(ctx.groups, *gradient.shape[1:], dtype=ctx.dtype)
+        return found.index_add_(0, ctx.saved_tensors[0], gradient.to(found.dtype)), None, None

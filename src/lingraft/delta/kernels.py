@@ -1,103 +1,174 @@
 """The low-rank term of a batch whose rows carry different updates: plain functions in one table.
 
-Every kernel maps (x, mixes, groups, span) to the term that is added to the base's output:
+A kernel has two halves. ``shrink`` maps the input of some sites to what each of them has at its rank; sites that
+read the same input (q, k and v; gate and up) do so in one product. ``expand`` adds one site's term to what the base
+has put out, in place. Both take
 
-- ``x`` [N, T, in]: the input of one site;
-- ``mixes``: for each group of rows the update it gets, or None;
+- ``x`` [N, T, in]: the input of the sites;
+- ``stack``: for each site and group of rows the update it gets, or None;
 - ``groups``: which row belongs to which group;
-- ``span`` [N, T, 1] in x's precision: 1 where a position belongs to the source span, 0 where to the
-  target span; None where all positions belong to one span and the mixes are already reduced to it.
+- ``span`` [N, T, 1] in x's precision: 1 where a position belongs to the source span, 0 where to the target span;
+  None where all positions are target span, or no update tells the two apart.
 
 ``segments`` is the reference; the others are tested against it, forward and backward.
+
+Bounds. A token costs 2 · R · (in + out) FLOPs at a site beside the base's 2 · in · out. Where one token of each row
+passes, what counts is bytes: the base's in · out values are read once, and R · (in + out) for each group. So groups
+are adapters that are read once, whatever the number of their rows, and nothing is copied that could be read in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, pad
+from torch.autograd.function import Function, once_differentiable
+from torch.nn.functional import linear
 
 from lingraft.delta.groups import Groups
+from lingraft.delta.stack import Stack
 
 
-class Mix(NamedTuple):
-    """The update of one group at one site: Σ gain · B[:, i] A[i, :], each component within its scope.
+class Shrunk(NamedTuple):
+    """What one site has at its rank, and the factors that lead on from there; for the kernel that made it."""
 
-    A component acts with ``target_gain`` on target positions and with ``target_gain + extra`` on
-    source positions; ``extra`` is None where the two do not differ.
-    """
-
-    A: Tensor  # R, in
-    B: Tensor  # out, R
-    target_gain: Tensor  # R
-    extra: Tensor | None  # R
+    hidden: Any
+    B: Any
 
 
-def _gate(mix: Mix, span: Tensor | None) -> Tensor:
-    """Return the factor of each component at each position: [R], or [n, T, R] where scopes differ."""
-    if mix.extra is None or span is None:
-        return mix.target_gain
-    return torch.addcmul(mix.target_gain, span, mix.extra)
+class Kernel(NamedTuple):
+    """The two halves; ``shrink`` gives each site what its ``expand`` reads."""
+
+    shrink: Callable[[Tensor, Stack, Groups, Tensor | None], list[Shrunk]]
+    expand: Callable[[Tensor, Shrunk, Groups], Tensor]
 
 
-def segments(x: Tensor, mixes: Sequence[Mix | None], groups: Groups, span: Tensor | None) -> Tensor:
-    """Two matrix products per group. Best where groups are few or long, as in training."""
-    width = next(mix.B.shape[0] for mix in mixes if mix is not None)
+def _segments_shrink(x: Tensor, stack: Stack, groups: Groups, span: Tensor | None) -> list[Shrunk]:
+    """One product for each group and site."""
     x, span = groups.sort(x), None if span is None else groups.sort(span)
-    parts = []
-    for mix, (start, stop) in zip(mixes, pairwise(groups.bounds), strict=True):
-        rows = x[start:stop]
-        if mix is None:
-            parts.append(rows.new_zeros(*rows.shape[:2], width))
-            continue
-        gate = _gate(mix, None if span is None else span[start:stop])
-        parts.append(linear(linear(rows, mix.A.to(x.dtype)) * gate.to(x.dtype), mix.B.to(x.dtype)))
-    dtype = next(part.dtype for part, mix in zip(parts, mixes, strict=True) if mix is not None)
-    out = parts[0] if len(parts) == 1 else torch.cat([part.to(dtype) for part in parts])
-    return groups.unsort(out)
+    found = []
+    for mixes in stack.sites:
+        parts: list[Tensor | None] = []
+        for mix, (start, stop) in zip(mixes, pairwise(groups.bounds), strict=True):
+            if mix is None:
+                parts.append(None)
+                continue
+            gate = mix.target_gain
+            if mix.extra is not None and span is not None:
+                gate = torch.addcmul(gate, span[start:stop], mix.extra)  # n, T, R
+            parts.append(linear(x[start:stop], mix.A.to(x.dtype)) * gate.to(x.dtype))
+        found.append(Shrunk(parts, [None if mix is None else mix.B for mix in mixes]))
+    return found
 
 
-def grouped(x: Tensor, mixes: Sequence[Mix | None], groups: Groups, span: Tensor | None) -> Tensor:
-    """Two batched products over all groups at once, ranks and rows padded. Best where groups are of like size.
+def _segments_expand(onto: Tensor, shrunk: Shrunk, groups: Groups) -> Tensor:
+    parts = [
+        onto.new_zeros(count, *onto.shape[1:]) if part is None else linear(part, b.to(part.dtype))
+        for part, b, count in zip(*shrunk, groups.counts, strict=True)
+    ]
+    return onto + groups.unsort(torch.cat(parts))
 
-    In training on two cores it costs a third of ``segments`` at 8 groups of 20 rows (d 256, r 16).
-    """
-    present = [mix for mix in mixes if mix is not None]
-    rank = max(mix.A.shape[0] for mix in present)
-    like = present[0]
-    zero = Mix(like.A[:0], like.B[:, :0], like.target_gain[:0], None)
-    filled = [zero if mix is None else mix for mix in mixes]
-    room = [rank - mix.A.shape[0] for mix in filled]
-    length, rows = x.shape[1], max(groups.counts)
+
+def _rows_shrink(x: Tensor, stack: Stack, groups: Groups, span: Tensor | None) -> list[Shrunk]:
+    """Each row by a copy of its group's factors: no row moves, and groups may be of any sizes."""
+    made = stack.tensors(x.dtype, span is not None)
+    gate = made.gate(lambda t: groups.of_rows(t, x.dtype), span)
+    hidden = torch.bmm(x, groups.of_rows(made.A, x.dtype).mT)  # N, T, ΣR
+    parts = (hidden if gate is None else hidden * gate).split(stack.ranks, -1)
+    return [Shrunk(part, groups.of_rows(b, x.dtype)) for part, b in zip(parts, made.B, strict=True)]
+
+
+def _rows_expand(onto: Tensor, shrunk: Shrunk, groups: Groups) -> Tensor:
+    return _added(onto, *shrunk)
+
+
+def _grouped_shrink(x: Tensor, stack: Stack, groups: Groups, span: Tensor | None) -> list[Shrunk]:
+    """All rows of a group together, each group filled up to the largest: factors are read where they lie."""
+    made = stack.tensors(x.dtype, span is not None)
 
     def group(t: Tensor) -> Tensor:
-        return groups.spread(t).reshape(len(mixes), rows * t.shape[1], t.shape[2])
+        return groups.spread(t).reshape(len(groups), -1, t.shape[2])
 
-    a = torch.stack([_padded(mix.A, (0, 0, 0, n)) for mix, n in zip(filled, room, strict=True)])  # G, R, in
-    b = torch.stack([_padded(mix.B, (0, n)) for mix, n in zip(filled, room, strict=True)])  # G, out, R
-    gate = torch.stack([_padded(mix.target_gain, (0, n)) for mix, n in zip(filled, room, strict=True)])[:, None]
-    if span is not None and any(mix.extra is not None for mix in present):
-        extras = [torch.zeros_like(mix.target_gain) if mix.extra is None else mix.extra for mix in filled]
-        extra = torch.stack([_padded(e, (0, n)) for e, n in zip(extras, room, strict=True)])[:, None]
-        gate = torch.addcmul(gate.to(x.dtype), group(span), extra.to(x.dtype))  # G, rows · T, R
-    hidden = torch.bmm(group(x), a.to(x.dtype).mT) * gate.to(x.dtype)
-    out = torch.bmm(hidden, b.to(x.dtype).mT).view(len(mixes) * rows, length, b.shape[1])
-    return groups.collect(out)
+    gate = made.gate(lambda t: t.to(x.dtype), None if span is None else group(span))
+    hidden = torch.bmm(group(x), made.A.to(x.dtype).mT)  # G, most · T, ΣR
+    parts = (hidden if gate is None else hidden * gate).split(stack.ranks, -1)
+    return [Shrunk(part, b.to(x.dtype)) for part, b in zip(parts, made.B, strict=True)]
 
 
-def _padded(t: Tensor, room: tuple[int, ...]) -> Tensor:
-    """Pad with zeros at the end, where there is anything to pad."""
-    return pad(t, room) if room[-1] else t
+def _grouped_expand(onto: Tensor, shrunk: Shrunk, groups: Groups) -> Tensor:
+    if groups.slots is None:
+        return _added(onto, *shrunk)
+    term = torch.bmm(shrunk.hidden, shrunk.B.mT).view(-1, *onto.shape[1:])
+    return onto.add_(groups.collect(term))
 
 
-Kernel = Callable[[Tensor, Sequence[Mix | None], Groups, Tensor | None], Tensor]
-KERNELS: dict[str, Kernel] = {"segments": segments, "grouped": grouped}
+def _added(onto: Tensor, hidden: Tensor, b: Tensor) -> Tensor:
+    """Return ``onto`` plus the products of [G, n, R] and [G, out, R], in place; rows of a group stand together."""
+    found: Tensor = _Added.apply(onto, hidden, b) if torch.is_grad_enabled() else _add(onto, hidden, b)
+    return found
 
 
-def choose(groups: Groups) -> Kernel:
-    """Return the kernel for these groups: padding must not more than double the rows."""
-    return grouped if len(groups) > 1 and max(groups.counts) * len(groups) <= 2 * groups.rows else segments
+def _add(onto: Tensor, hidden: Tensor, b: Tensor) -> Tensor:
+    onto.view(len(b), -1, onto.shape[-1]).baddbmm_(hidden, b.mT)
+    return onto
+
+
+class _Added(Function):
+    """The product is summed into the base's output without ever being a tensor of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, onto: Tensor, hidden: Tensor, b: Tensor) -> Tensor:
+        ctx.mark_dirty(onto)
+        ctx.save_for_backward(hidden, b)
+        return _add(onto, hidden, b)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, b = ctx.saved_tensors
+        _, wants_hidden, wants_b = ctx.needs_input_grad
+        grouped = gradient.reshape(len(b), -1, gradient.shape[-1])
+        # B's gradient by its transpose: R is few, and few rows are what matrix products are good at.
+        return (
+            gradient,
+            torch.bmm(grouped, b) if wants_hidden else None,
+            torch.bmm(hidden.mT, grouped).mT if wants_b else None,
+        )
+
+
+KERNELS: dict[str, Kernel] = {
+    "segments": Kernel(_segments_shrink, _segments_expand),
+    "grouped": Kernel(_grouped_shrink, _grouped_expand),
+    "rows": Kernel(_rows_shrink, _rows_expand),
+}
+_FEW = 4  # positions of a row, at most, where reading the factors is all that counts
+
+
+def choose(groups: Groups, length: int, rank: int) -> str:
+    """Return the name of the kernel for a shape.
+
+    Args:
+        groups: How the rows fall into groups.
+        length: Positions of a row, T.
+        rank: The highest rank at a site.
+
+    Returns:
+        A key of ``KERNELS``.
+    """
+    if groups.slots is None:
+        return "grouped"
+    if rank <= length:
+        return "rows"
+    return "grouped" if length <= _FEW or max(groups.counts) * len(groups) <= 2 * groups.rows else "segments"
+
+
+def describe() -> dict[str, str]:
+    """Return for each kernel when it is chosen, for people to read."""
+    return {
+        "grouped": "groups of equal size in order, one token of each row at a time, or long ranks in groups alike",
+        "rows": "rows in any order, no shorter than the rank: training and prompts of mixed directions",
+        "segments": "long ranks in groups of very different size; the reference for the others",
+    }

@@ -61,10 +61,6 @@ class Tokens:
             ]
             self._there[role] = torch.tensor(ids).repeat_interleave(counts).to(device), torch.cat(rows)
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Go on with some rows of the batch only."""
-        self._there = {role: (ids[list(rows)], values[list(rows)]) for role, (ids, values) in self._there.items()}
-
     def _enter(self, role: Role) -> Any:
         def note(module: nn.Module, args: tuple[Any, ...]) -> None:
             self._reading = role

@@ -3,6 +3,20 @@
 from lingraft.direction.compose import Composition, compose, merge, route
 from lingraft.direction.generate import generate
 from lingraft.direction.recipe import Recipe
+from lingraft.direction.stream import Job, Stream, budget, fill
 from lingraft.direction.translate import Translator, attach
 
-__all__ = ["Composition", "Recipe", "Translator", "attach", "compose", "generate", "merge", "route"]
+__all__ = [
+    "Composition",
+    "Job",
+    "Recipe",
+    "Stream",
+    "Translator",
+    "attach",
+    "budget",
+    "compose",
+    "fill",
+    "generate",
+    "merge",
+    "route",
+]

@@ -31,7 +31,6 @@ MAX_PLACES = 20_000
 _LAYER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\.(0|[1-9][0-9]{0,2})(?:-(0|[1-9][0-9]{0,2}))?")
 _SITE = re.compile(_LAYER.pattern + r"\.([A-Za-z_][A-Za-z0-9_]*)")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_KEYS = ("source", "target", "layers", "sites")
 _PLACES = {"layers": (_LAYER, "encoder.0 or encoder.0-8"), "sites": (_SITE, "encoder.0.q or encoder.0-8.q")}
 
 
@@ -47,7 +46,11 @@ def read(path: str | Path) -> Recipe:
     Raises:
         ConfigError: It cannot be read, or holds anything but a recipe: all problems, one a line.
     """
-    path = Path(path)
+    return parse(read_text(Path(path)), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a recipe's file (errors as in `read`)."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -58,7 +61,7 @@ def read(path: str | Path) -> Recipe:
         raise ConfigError(f"`{path}` must be UTF-8, but is not at byte {error.start}. Write it again.") from None
     if len(data) > MAX_BYTES:
         raise ConfigError(f"`{path}` must have at most {MAX_BYTES} bytes, but has more. Is it a recipe?")
-    return parse(text, str(path))
+    return text
 
 
 def write(recipe: Recipe, path: str | Path, comment: str = "") -> None:
@@ -73,7 +76,7 @@ def write(recipe: Recipe, path: str | Path, comment: str = "") -> None:
         ConfigError: The recipe holds what ``read`` would refuse, or the file cannot be written.
     """
     path = Path(path)
-    text = _text(recipe, comment)
+    text = text_of(recipe, comment)
     parse(text, str(path))
     draft = path.with_name(f".{path.name}.draft")
     try:
@@ -97,27 +100,41 @@ def parse(text: str, name: str) -> Recipe:
     Raises:
         ConfigError: It is anything but a recipe: all problems, one a line, each with its line.
     """
-    reader = _Reader(name)
-    try:
-        # Only composed, never constructed: no tag runs, no alias is expanded, no scalar becomes a surprise.
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        what = " ".join(str(error).split())[:200] or "it is nested too deeply"
-        raise ConfigError(f"`{name}` must be YAML, but is not: {what}. Mend it there.") from None
-    recipe = reader.recipe(root)
-    if reader.problems:
-        raise ConfigError("\n".join(reader.problems))
-    return recipe
+    return Reader(name).read(text)
 
 
-class _Reader:
+class Reader:
     """Turns the nodes of a file into a recipe and gathers what is wrong with them."""
 
+    keys: tuple[str, ...] = ("source", "target", "layers", "sites")
+    """What a file may name; a subclass adds its own and takes them in ``other``."""
+
     def __init__(self, name: str) -> None:
+        """Read nothing yet; ``name`` is what the messages call the file."""
         self.name = name
         self.problems: list[str] = []
+        self.has_recipe = False  # whether the file names a weight
 
-    def recipe(self, root: yaml.Node | None) -> Recipe:
+    def read(self, text: str) -> Recipe:
+        """Return the recipe that a text holds (errors as in `parse`)."""
+        try:
+            # Only composed, never constructed: no tag runs, no alias is expanded, no scalar becomes a surprise.
+            root = yaml.compose(text, Loader=yaml.BaseLoader)
+        except (yaml.YAMLError, RecursionError) as error:
+            what = " ".join(str(error).split())[:200] or "it is nested too deeply"
+            raise ConfigError(f"`{self.name}` must be YAML, but is not: {what}. Mend it there.") from None
+        recipe = self._recipe(root)
+        if self.problems:
+            raise ConfigError("\n".join(self.problems))
+        return recipe
+
+    def other(self, key: str, value: yaml.Node, field: str) -> None:
+        """Take a field that is not a recipe's: here, refuse it."""
+        near = difflib.get_close_matches(key, self.keys, n=1)
+        remedy = f"Did you mean {near[0]}?" if near else "Take it out."
+        self.wrong(value, field, f"one of {', '.join(self.keys)}", "is none", remedy)
+
+    def _recipe(self, root: yaml.Node | None) -> Recipe:
         """Return the recipe; only good where there are no problems."""
         weights: dict[str, float] = {}
         layers: dict[tuple[str, int], tuple[float, float]] = {}
@@ -132,20 +149,20 @@ class _Reader:
                 for stack, layer, site, pair in self.pairs(value, "sites"):
                     sites[Site(stack, layer, site)] = pair
             else:
-                near = difflib.get_close_matches(key, _KEYS, n=1)
-                remedy = f"Did you mean {near[0]}?" if near else "Take it out."
-                self.wrong(value, field, f"one of {', '.join(_KEYS)}", "is none", remedy)
+                self.other(key, value, field)
+                continue
+            self.has_recipe = True
         return Recipe(weights.get("source", 1.0), weights.get("target", 1.0), layers, sites)
 
     def fields(self, node: yaml.Node | None, field: str) -> list[tuple[str, yaml.Node, str]]:
         """Return key, value and the name for messages of each field of a mapping."""
         if not isinstance(node, yaml.MappingNode):
-            self.wrong(node, field, "a mapping of names to weights", f"is {_shown(node)}")
+            self.wrong(node, field, "a mapping of names to weights", f"is {shown(node)}")
             return []
         found, seen = [], set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                self.wrong(key, field, "a mapping with plain keys", f"has the key {_shown(key)}")
+                self.wrong(key, field, "a mapping with plain keys", f"has the key {shown(key)}")
             elif key.value in seen:
                 self.wrong(key, key.value[:80], "named once", "is named again")
             else:
@@ -157,8 +174,8 @@ class _Reader:
         """Return stack, layer, name ("" for a layer) and pair of all that ``layers`` or ``sites`` name."""
         pattern, example = _PLACES[kind]
         found: dict[tuple[str, int, str], tuple[float, float]] = {}
-        for key, value, shown in self.fields(node, kind):
-            field = f"{kind}.{shown}"
+        for key, value, short in self.fields(node, kind):
+            field = f"{kind}.{short}"
             match = pattern.fullmatch(key)
             if match is None:
                 self.wrong(value, field, f"named like {example}", "is not")
@@ -180,7 +197,7 @@ class _Reader:
     def pair(self, node: yaml.Node, field: str) -> tuple[float, float]:
         """Return a pair of weights."""
         if not isinstance(node, yaml.SequenceNode) or len(node.value) != 2:
-            self.wrong(node, field, "a pair [source, target]", f"is {_shown(node)}")
+            self.wrong(node, field, "a pair [source, target]", f"is {shown(node)}")
             return 0.0, 0.0
         source, target = (self.number(each, field) for each in node.value)
         return source, target
@@ -190,15 +207,17 @@ class _Reader:
         plain = isinstance(node, yaml.ScalarNode) and not node.style and node.tag == "tag:yaml.org,2002:str"
         value = float(node.value) if plain and _NUMBER.fullmatch(node.value) else math.nan
         if not math.isfinite(value):
-            self.wrong(node, field, "a number", f"is {_shown(node)}", "Write it like 1, 0.5 or 1e-3.")
+            self.wrong(node, field, "a number", f"is {shown(node)}", "Write it like 1, 0.5 or 1e-3.")
         return value
 
     def wrong(self, node: yaml.Node | None, field: str, must: str, found: str, remedy: str = "") -> None:
+        """Note a problem with a field at its line."""
         line = f", line {node.start_mark.line + 1}" if node is not None else ""
         self.problems.append(f"`{field}` in {self.name}{line} must be {must}, but {found} instead. {remedy}".rstrip())
 
 
-def _shown(node: yaml.Node | None) -> str:
+def shown(node: yaml.Node | None) -> str:
+    """Return what stands in a node, for a message."""
     if node is None:
         return "empty"
     if isinstance(node, yaml.ScalarNode):
@@ -206,7 +225,8 @@ def _shown(node: yaml.Node | None) -> str:
     return f"a list of {len(node.value)}" if isinstance(node, yaml.SequenceNode) else "a mapping"
 
 
-def _text(recipe: Recipe, comment: str) -> str:
+def text_of(recipe: Recipe, comment: str = "") -> str:
+    """Return the text of a recipe's file, with a comment above it."""
     # A comment must not end early at a character that YAML takes for a line's end, nor hold one it forbids.
     printable = ("".join(c if c.isprintable() else " " for c in line) for line in comment.splitlines())
     lines = [f"# {line}".rstrip() for line in printable]

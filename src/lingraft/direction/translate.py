@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from functools import lru_cache
+from itertools import groupby, islice
+from typing import cast
 
 from lingraft.atoms import ConfigError, Direction
 from lingraft.base import Base, Encoded
@@ -12,8 +14,13 @@ from lingraft.delta import Route, Routing
 from lingraft.direction.compose import Composition
 from lingraft.direction.generate import generate
 from lingraft.direction.sentences import join, split
+from lingraft.direction.stream import Job, Stream, budget, fill
 
 RoutesOf = Callable[[Direction], Route]
+_Place = tuple[int, int]  # the number of a text, and of a sentence in it
+_Asked = tuple[Direction, str, _Place]
+_TOGETHER = 16
+"""Up to this number of directions are mixed in one batch, and their adapters held."""
 
 
 class Translator:
@@ -57,25 +64,21 @@ class Translator:
             if value < 1:
                 raise ConfigError(f"`{name}` must be at least 1, but is {value} instead.")
         pieces = [split(text, where.source) for text, where in zip(texts, directions, strict=True)]
-        jobs = [
-            (where, sentence, index, position)
+        asked = [
+            (where, sentence, (index, position))
             for index, (where, parts) in enumerate(zip(directions, pieces, strict=True))
             for position, sentence in parts.sentences()
         ]
-        # Rows of one direction and of like length stand together: few groups, little padding.
-        jobs.sort(key=lambda job: (job[0], len(job[1])))
         done: list[dict[int, str]] = [{} for _ in texts]
         left = [len(list(parts.sentences())) for parts in pieces]
         if progress is not None and (blank := left.count(0)):
             progress(blank)
-        for start in range(0, len(jobs), batch_size):
-            batch = jobs[start : start + batch_size]
-            answers = self._sentences([job[1] for job in batch], [job[0] for job in batch], beam, max_tokens)
-            for (_, _, index, position), answer in zip(batch, answers, strict=True):
-                done[index][position] = answer
-                left[index] -= 1
-                if progress is not None and left[index] == 0:
-                    progress(1)
+        for place, answer in self._answers(asked, beam, batch_size, max_tokens):
+            index, position = cast(_Place, place)
+            done[index][position] = answer
+            left[index] -= 1
+            if progress is not None and left[index] == 0:
+                progress(1)
         return [join(parts, answers) for parts, answers in zip(pieces, done, strict=True)]
 
     def _directions(
@@ -90,18 +93,37 @@ class Translator:
             raise ConfigError(f"`direction` must name one for each of {len(texts)} texts, but names {len(direction)}.")
         return direction
 
-    def _sentences(
-        self, sentences: Sequence[str], directions: Sequence[Direction], beam: int, max_tokens: int
-    ) -> list[str]:
-        rows: list[Encoded] = []
-        routes: list[tuple[Route, int]] = []
-        position = 0
-        for where, group in groupby(directions):
-            count = len(list(group))
-            rows += self.base.format.encode(where, sentences[position : position + count])
-            routes.append((self._routes(where), count))
-            position += count
-        return generate(self.base, self._routing, rows, routes, beam, max_tokens)
+    def _answers(
+        self, asked: Sequence[_Asked], beam: int, batch_size: int, max_tokens: int
+    ) -> Iterator[tuple[Hashable, str]]:
+        """Yield each sentence's answer as it ends."""
+        jobs = self._jobs(asked, max_tokens)
+        if beam == 1:
+            yield from fill(Stream(self.base, self._routing), jobs, batch_size)
+            return
+        while batch := list(islice(jobs, batch_size)):
+            rows, routes = [job.row for job in batch], [(job.route, 1) for job in batch]
+            found = generate(self.base, self._routing, rows, routes, beam, max_tokens)
+            yield from zip((job.key for job in batch), found, strict=True)
+
+    def _jobs(self, asked: Sequence[_Asked], max_tokens: int) -> Iterator[Job]:
+        """Yield what is to be generated, the longest first: a batch is as wide as its longest row.
+
+        Sentences that are translated into several languages stand together, so that they are read once. Where there
+        are many directions, each one's stand together instead, and no more adapters are held than have to be.
+        """
+        rows: list[tuple[Direction, Encoded, _Place]] = []
+        by_direction = lambda each: each[0]
+        for where, group in groupby(sorted(asked, key=by_direction), key=by_direction):
+            those = list(group)
+            encoded = self.base.format.encode(where, [sentence for _, sentence, _ in those])
+            rows += [(where, row, place) for row, (_, _, place) in zip(encoded, those, strict=True)]
+        rows.sort(key=lambda each: (-len(each[1].source), each[1].source))
+        if len({where for where, _, _ in rows}) > _TOGETHER:
+            rows.sort(key=by_direction)
+        route = lru_cache(_TOGETHER)(self._routes)
+        for where, row, place in rows:
+            yield Job(place, row, route(where), budget(row, max_tokens))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor
 from lingraft.atoms import Direction
 from lingraft.base import Base
 from lingraft.fit.learner import Row
+from lingraft.fit.losses import cross_entropy
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _labels(answers: Sequence[tuple[int, tuple[int, ...]]], length: int) -> Tens
 def losses(base: Base, batch: Batch, label_smoothing: float = 0.0) -> list[Tensor]:
     """Return for each group of the batch the summed cross-entropy over its answers' tokens.
 
-    Only the logits of those positions are computed. Every sum depends on its own rows alone.
+    Only the logits of those positions are computed, some at a time. Every sum depends on its own rows alone.
     """
     model = base.model
     if batch.decoder_ids is None:
@@ -122,8 +123,8 @@ def losses(base: Base, batch: Batch, label_smoothing: float = 0.0) -> list[Tenso
             input_ids=batch.ids, attention_mask=batch.mask, decoder_input_ids=batch.decoder_ids, use_cache=False
         )[0]
     wanted = batch.labels >= 0
-    logits = model.get_output_embeddings()(hidden[wanted]).float()  # positions with a loss, V
-    each = torch.nn.functional.cross_entropy(
-        logits, batch.labels[wanted], reduction="none", label_smoothing=label_smoothing
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    each = cross_entropy(
+        model.get_output_embeddings(), hidden[wanted], batch.labels[wanted], label_smoothing=label_smoothing, cap=cap
     )
     return [part.sum() for part in each.split(batch.answers)]

@@ -23,6 +23,7 @@ from lingraft.fit.batch import Batch, collate, losses, pack
 from lingraft.fit.checkpoint import Checkpoints, run_id
 from lingraft.fit.learner import Learner, Trained
 from lingraft.fit.memory import keep_freed_memory
+from lingraft.fit.recompute import recomputing
 from lingraft.fit.report import Reporter, Silent
 from lingraft.fit.seed import seeded
 from lingraft.fit.settings import Context, Material, Training
@@ -84,7 +85,7 @@ def fit(
     checkpoints = None if work is None else Checkpoints(work, run_id(base, regime, learners))
     step = 0 if checkpoints is None else checkpoints.restore(learners)
     reporter.start(sum(learner.total_steps for learner in learners), sum(learner.step for learner in learners))
-    with _plain_attention(base), Routing(base) as routing, _stop_signals() as stop:
+    with _plain_attention(base), recomputing(base, regime.recompute), Routing(base) as routing, _stop_signals() as stop:
         while active := [learner for learner in learners if not learner.done]:
             train_step(base, routing, active, reporter)
             step += 1

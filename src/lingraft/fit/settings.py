@@ -90,6 +90,8 @@ class Training(Settings):
     """Padded tokens that pass the base at once; more rows are accumulated, with the same result."""
     precision: Literal["bf16", "fp32"] = "bf16"
     """Arithmetic of the base in training; what is trained and its optimiser are fp32 always."""
+    recompute: bool = False
+    """Whether a layer's activations are computed again in the backward pass, not kept: less memory, more time."""
     checkpoint: int = Field(default=200, ge=1)
     """Steps between checkpoints."""
     seed: int = 1

@@ -39,7 +39,7 @@ class Weights:
             part.grad = gradient  # the backward pass adds to it in place
         self.values.requires_grad_()
         self.values.grad = self.gradient
-        self.optimizer = torch.optim.AdamW([self.values], betas=betas, eps=eps, weight_decay=0)
+        self.optimizer = torch.optim.AdamW([self.values], betas=betas, eps=eps, weight_decay=0, fused=True)
         self.alive: Tensor | None = None
         """1 where a value is trained, 0 where it is held at zero; None: all are trained."""
         self.best: Tensor | None = None
@@ -111,9 +111,6 @@ class Weights:
         self.values.copy_(state["values"])
         like = self.values.device
         if "adam.step" in state:
-            self.optimizer.state[self.values] = {
-                key: state[f"adam.{key}"].clone() if key == "step" else state[f"adam.{key}"].to(like)
-                for key in _MOMENTS
-            }
+            self.optimizer.state[self.values] = {key: state[f"adam.{key}"].to(like, copy=True) for key in _MOMENTS}
         self.alive = state["alive"].to(like) if "alive" in state else None
         self.best = state["best"].to(like) if "best" in state else None

@@ -1,0 +1,101 @@
+"""Passes through a base's decoder whose rows are at different positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
+
+from lingraft.atoms import Role
+from lingraft.base import Base
+from lingraft.direction.slots import Slots
+
+
+class Decoder:
+    """The decoder of a base, decoder-only or not, with the cache of its rows."""
+
+    def __init__(self, base: Base) -> None:
+        """Prepare for ``base``; its cache is empty."""
+        self._base = base
+        self._alone = base.family.kind == "decoder"
+        depth = 1 + max(site.layer for site in base.sites if site.stack == "decoder")
+        self.slots = Slots(depth)
+        self.sources = Slots(depth)  # what cross-attention reads; a source starts at column 0
+
+    def read(
+        self,
+        ids: Tensor,
+        rows: slice,
+        first: Sequence[int],
+        stop: int,
+        lengths: Sequence[int],
+        hidden: Tensor | None = None,
+    ) -> Tensor:
+        """Let tokens pass.
+
+        Args:
+            ids: [N, T] the tokens.
+            rows: The slots of the rows.
+            first: The column of each row's first token; what is further left is masked.
+            stop: The column of the first of ``ids``.
+            lengths: How many tokens the source of each row has.
+            hidden: [N, S, d] what an encoder made of the sources; None where cross-attention has seen them.
+
+        Returns:
+            [N] the most likely next token of each row.
+        """
+        start, device = min(stop, *first), ids.device
+        self.slots.view(rows, start, stop)
+        columns = torch.arange(start, stop + ids.shape[1], device=device)
+        begins = torch.tensor(first, device=device)[:, None]
+        mask = (columns >= begins).long()
+        positions = (columns[stop - start :] - begins).clamp(min=0)
+        if self._alone:
+            return self._next(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=self.slots,
+                logits_to_keep=1,
+            )
+        width = max(lengths)
+        self.sources.view(rows, 0, 0 if hidden is not None else width)
+        # Where its keys are there, all that is asked of an encoder's output is its shape.
+        hidden = torch.zeros(1, 1, 1, device=device).expand(len(first), width, 1) if hidden is None else hidden
+        with self._at(positions):
+            return self._next(
+                encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
+                attention_mask=(
+                    torch.arange(width, device=device) < torch.tensor(lengths, device=device)[:, None]
+                ).long(),
+                decoder_input_ids=ids,
+                decoder_attention_mask=mask,
+                past_key_values=EncoderDecoderCache(self.slots, self.sources),
+            )
+
+    def _next(self, **inputs: Any) -> Tensor:
+        chosen: Tensor = self._base.model(**inputs, use_cache=True).logits[:, -1].argmax(-1)
+        return chosen
+
+    @contextmanager
+    def _at(self, positions: Tensor) -> Iterator[None]:
+        """Let a decoder's table of positions be read at [N, T] places: it counts by the cache's length otherwise."""
+        path = self._base.embedding(Role.TARGET).rpartition(".")[0]
+        table: Any = self._base.model.get_submodule(f"{path}.embed_positions")
+
+        def read(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            pad = table.padding_idx
+            places = torch.where(args[0] == pad, pad, positions + pad + 1)
+            found: Tensor = table.weights.index_select(0, places.flatten()).view_as(output)
+            return found
+
+        handle = table.register_forward_hook(read)
+        try:
+            yield
+        finally:
+            handle.remove()
