@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from test_folder import logits, m2m_100, merged, through_peft
 
 from lingraft.atoms import AdapterName, ConfigError, LanguageError, LibraryError, Role
-from lingraft.library import LanguageModule, Library, cli, load
+from lingraft.library import LanguageModule, Library, cli_export, load
 from lingraft.library.export import export_adapter
 from lingraft.library.refusal import FILES
 
@@ -29,10 +29,10 @@ def library(tmp_path_factory) -> Library:
 @pytest.fixture
 def export(library, monkeypatch):
     """The verb, with a library that is already open."""
-    monkeypatch.setattr(cli, "open_library", lambda *_: library)
+    monkeypatch.setattr(cli_export, "open_library", lambda *_: library)
 
     def run(*words: object) -> str:
-        outcome = CliRunner().invoke(cli.export, [str(word) for word in ("--library", library.path, *words)])
+        outcome = CliRunner().invoke(cli_export.export, [str(word) for word in ("--library", library.path, *words)])
         if outcome.exception and not isinstance(outcome.exception, SystemExit):
             raise outcome.exception
         return outcome.output

@@ -1,4 +1,4 @@
-"""The verbs that work on a library: add, list, show, translate, export, remove, doctor."""
+"""The verbs that work on a library: add, list, show, translate, remove, doctor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lingraft.atoms import ENGLISH, AdapterName, ConfigError, Direction, LanguageError, Role
+from lingraft.atoms import ENGLISH, Direction, LanguageError, Role
 from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.direction import attach
@@ -22,16 +22,17 @@ from lingraft.library.console import (
     base_options,
     counting,
     library_option,
+    mixing_options,
     open_base,
     open_library,
     read_lines,
     split_words,
 )
-from lingraft.library.export import export_adapter, export_direction
 from lingraft.library.grow import grow, plan, require_scope
 from lingraft.library.like import borrow, read_like
+from lingraft.library.mixing import chosen, mixing
 from lingraft.library.store import Library
-from lingraft.library.using import router
+from lingraft.library.using import router, steps
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -140,6 +141,14 @@ def show(language: str, path: Path) -> None:
 @click.option("--to", "target", required=True, help="Language to translate into.")
 @library_option
 @base_options
+@mixing_options
+@click.option(
+    "--via",
+    type=click.Choice(["auto", "direct", "pivot"]),
+    default="auto",
+    show_default=True,
+    help="At once, through English, or as the library has stored it.",
+)
 @click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="Width of the beam; 1 is greedy.")
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Sentences per batch.")
 def translate(
@@ -149,6 +158,9 @@ def translate(
     base_id: str | None,
     device: str | None,
     dtype: str,
+    recipe: str | None,
+    method: str | None,
+    via: str,
     beam: int,
     batch: int,
 ) -> None:
@@ -157,43 +169,17 @@ def translate(
     if direction.source == direction.target:
         raise LanguageError(f"`--from` and `--to` must be two languages, but both are {name(direction.source)}.")
     library = open_library(path, base_id, device, dtype)
-    routes = router(library, [direction])
+    made = chosen(library, recipe, method, direction) or mixing(library, direction)
+    way = steps(direction, made.via if via == "auto" else via)
+    # Each adapter by itself is as it was trained: what was asked for is about the two together.
+    routes = router(library, way, made if len(way) == 1 else None)
     lines = read_lines(sys.stdin.buffer.read())
-    with attach(library.base, routes) as translator, counting(len(lines), str(direction)) as advance:
-        for text in translator.translate(lines, direction, beam=beam, batch_size=batch, progress=advance):
-            click.echo(text)
-
-
-@click.command()
-@click.argument("what", metavar="DIRECTION|ADAPTER")
-@library_option
-@base_options
-@click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="New folder to write to.")
-@click.option("--merged", is_flag=True, help="Write a whole model with the direction merged in.")
-def export(
-    what: str, path: Path, base_id: str | None, device: str | None, dtype: str, folder: Path, merged: bool
-) -> None:
-    """Write a direction (e.g. deu_Latn-fra_Latn) as one PEFT adapter or a merged model.
-
-    An adapter (e.g. deu_Latn.source) is written as the PEFT folder that it is, or would be if it were not packed.
-    """
-    codes, (language, dot, role) = what.split("-"), what.rpartition(".")
-    single = dot and role in list(Role)
-    if not single and len(codes) != 2:
-        raise LanguageError(
-            "`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, or an adapter, e.g. deu_Latn.source, "
-            f"but is {what!r}."
-        )
-    if single and merged:
-        raise ConfigError(f"`--merged` must come with a direction, but {what} is an adapter. Leave it out.")
-    library = open_library(path, base_id, device, dtype)
-    if single:
-        warning = export_adapter(library, AdapterName(parse(language), Role(role)), folder)
-    else:
-        warning = export_direction(library, Direction(parse(codes[0]), parse(codes[1])), folder, merged=merged)
-    if warning:
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(f"wrote {folder}")
+    with attach(library.base, routes) as translator:
+        for step in way:
+            with counting(len(lines), str(step)) as advance:
+                lines = translator.translate(lines, step, beam=beam, batch_size=batch, progress=advance)
+    for text in lines:
+        click.echo(text)
 
 
 @click.command()
@@ -214,10 +200,14 @@ def doctor(path: Path, base_id: str | None, device: str | None, dtype: str) -> N
     import torch
     import transformers
 
+    from lingraft.delta.kernels import describe
+
     click.echo(
         f"torch {torch.__version__}, transformers {transformers.__version__}, {torch.get_num_threads()} threads, "
-        f"{'CUDA' if torch.cuda.is_available() else 'no CUDA'}; kernels: by shape, segments or grouped"
+        f"{'CUDA' if torch.cuda.is_available() else 'no CUDA'}"
     )
+    for kernel, when in describe().items():
+        click.echo(f"kernel {kernel}: {when}")
     library = Library.open(path)
     base = open_base(base_id or library.card.base.id, device, dtype)
     click.echo(f"base {base.id}, fingerprint {base.fingerprint[:16]}")

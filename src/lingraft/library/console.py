@@ -45,6 +45,21 @@ def base_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def mixing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--recipe`` and ``--method``."""
+    for option in (
+        click.option("--method", default=None, help="How to merge the adapters, e.g. ties.  [default: the recipe's]"),
+        click.option(
+            "--recipe",
+            default=None,
+            metavar="FILE|NAME",
+            help="A recipe's file, one stored in the library, or `library`: its own.  [default: as stored]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def open_base(base_id: str, device: str | None, dtype: str) -> Base:
     """Load a base onto the device, CUDA where there is one."""
     import torch

@@ -6,18 +6,21 @@ import copy
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
 from lingraft.atoms import AdapterName, Direction, LibraryError, Role, Scope, Site
 from lingraft.base import Base
-from lingraft.delta import Token, Update
-from lingraft.direction import merge
+from lingraft.delta import Term, Token, Update
+from lingraft.direction import Composition, merge
 from lingraft.library import disk
 from lingraft.library.folder import save, save_composition
+from lingraft.library.mixing import Mixing, mixing
 from lingraft.library.store import Library
 from lingraft.library.using import router
 
@@ -30,14 +33,20 @@ SPAN = (
     "the adapter {name} was trained to act on its own span, and PEFT knows no spans, so with PEFT it acts everywhere. "
     "Measure it before use, or train with fit.scope=everywhere for export."
 )
-
+PIVOT = (
+    "the library translates {direction} through English, as was stored for it, but what is written here translates "
+    "directly. Export {direction.source}-eng_Latn and eng_Latn-{direction.target} for the same in two steps."
+)
 MERGED = (
     "`--merged` must come with languages that have tokens in the base, but {direction} has one that borrows another's: "
-    "in a merged model the two would be the same. Leave `--merged` out; a PEFT adapter keeps them apart."
+    "in a merged model the two would be the same. Leave `--merged` out: a PEFT adapter keeps them apart, and so does "
+    "`--format ctranslate2`."
 )
 
 
-def export_direction(library: Library, direction: Direction, folder: Path, *, merged: bool = False) -> str | None:
+def export_direction(
+    library: Library, direction: Direction, folder: Path, *, merged: bool = False, made: Mixing | None = None
+) -> str | None:
     """Write a direction as a PEFT adapter, or as a model folder with ΔW added to a copy of the base.
 
     Args:
@@ -45,6 +54,7 @@ def export_direction(library: Library, direction: Direction, folder: Path, *, me
         direction: The pair of languages.
         folder: A new folder.
         merged: Whether to write a whole model.
+        made: How the direction is made; None: as the library has stored it.
 
     Returns:
         A warning where what was written does not act as the library does, else None.
@@ -53,22 +63,17 @@ def export_direction(library: Library, direction: Direction, folder: Path, *, me
         LibraryError: If the direction is not offered or has no adapter, the folder exists, or a merged model could
             not tell a language from the one whose token it borrows.
     """
-    _require_new(folder)
-    if direction.source == direction.target:
-        raise LibraryError(f"`direction` must have two languages, but is {direction}.")
-    terms = router(library, [direction])(direction)
-    if not terms:
-        raise LibraryError(f"{direction} must have an adapter to export, but both its languages are the base's own.")
-    spans = library.base.family.kind == "decoder" and any(term.scope is not Scope.EVERYWHERE for term in terms)
-    flat = merge(direction, [term._replace(scope=Scope.EVERYWHERE) for term in terms])
-    updates = flat.updates[Scope.EVERYWHERE]
+    require_new(folder)
+    flat, warnings = composed(library, direction, made)
+    updates = flat.updates.get(Scope.EVERYWHERE, {})
     if merged:
         if flat.tokens:
             raise LibraryError(MERGED.format(direction=direction))
-        _write_merged(library.base, updates, folder)
+        with drafted(folder) as draft:
+            merged_copy(library.base, updates).save_pretrained(draft)
+            library.base.tokenizer.save_pretrained(draft)
     else:
         save_composition(updates, library.base, folder, flat.tokens)
-    warnings = [SPANS.format(direction=direction)] if spans else []
     languages = {Role.SOURCE: direction.source, Role.TARGET: direction.target}
     warnings += [_borrows(languages[role], token) for role, token in flat.tokens.items()]
     return " ".join(warnings) or None
@@ -89,7 +94,7 @@ def export_adapter(library: Library, name: AdapterName, folder: Path) -> str | N
         AdapterError: The adapter's files are damaged.
         LibraryError: The language isn't installed, or the folder exists or cannot be written.
     """
-    _require_new(folder)
+    require_new(folder)
     loaded = library.stored(*name)
     save(loaded.adapter, library.base, loaded.manifest.record, loaded.profile, folder)
     spans = library.base.family.kind == "decoder" and loaded.adapter.scope is not Scope.EVERYWHERE
@@ -98,31 +103,61 @@ def export_adapter(library: Library, name: AdapterName, folder: Path) -> str | N
     return SPAN.format(name=name) if spans else None
 
 
-def _borrows(language: str, token: Token) -> str:
-    return (
-        f"the tokenizer has no token for {language}. Where its language token would stand, put that of "
-        f"{token.relative}: with this adapter the model reads it as {language}'s."
-    )
+def composed(library: Library, direction: Direction, made: Mixing | None = None) -> tuple[Composition, list[str]]:
+    """Return a direction as one update per site that acts everywhere, as other programs know it.
 
+    Args:
+        library: The library with its base.
+        direction: The pair of languages.
+        made: How the direction is made; None: as the library has stored it.
 
-def _require_new(folder: Path) -> None:
-    if folder.exists():
-        raise LibraryError(f"`--to` must be a new folder, but {folder} exists. Choose another one.")
+    Returns:
+        The composition, and in what it differs from what the library computes, as warnings.
+
+    Raises:
+        LibraryError: If the direction is not offered, or has no adapter.
+    """
+    if direction.source == direction.target:
+        raise LibraryError(f"`direction` must have two languages, but is {direction}.")
+    made = made or mixing(library, direction)
+    terms = router(library, [direction], made)(direction)
+    if not terms:
+        raise LibraryError(f"{direction} must have an adapter to export, but both its languages are the base's own.")
+    decoder_only = library.base.family.kind == "decoder"
+    warnings = [PIVOT.format(direction=direction)] if made.via == "pivot" else []
+    if decoder_only and any(term.scope is not Scope.EVERYWHERE for term in terms):
+        warnings.append(SPANS.format(direction=direction))
+    return merge(direction, [_everywhere(term, decoder_only) for term in terms]), warnings
 
 
 @torch.no_grad()
-def _write_merged(base: Base, updates: Mapping[Site, Update], folder: Path) -> None:
-    """Write a copy of the base with ΔW added in float64, whole or not at all; the base stays as it is."""
+def merged_copy(base: Base, updates: Mapping[Site, Update]) -> Any:
+    """Return a copy of the base's model with ΔW added in float64; the base stays as it is."""
     model = copy.deepcopy(base.model)
     for site, update in updates.items():
         weight = model.get_submodule(base.sites[site]).weight
         weight.copy_((weight.double() + update.delta().to(weight.device)).to(weight.dtype))
+    return model
+
+
+@contextmanager
+def drafted(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``folder``, which takes its place in one step when all is written.
+
+    Args:
+        folder: Where to; it must not exist.
+
+    Yields:
+        An empty folder for other programs' code to write to.
+
+    Raises:
+        LibraryError: The disk is full or failed; nothing is left then.
+    """
     draft = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".export-", dir=folder.parent))
-        model.save_pretrained(draft)
-        base.tokenizer.save_pretrained(draft)
+        yield draft
         os.chmod(draft, 0o755)
         disk.sync_all(draft)
         draft.rename(folder)
@@ -132,3 +167,25 @@ def _write_merged(base: Base, updates: Mapping[Site, Update], folder: Path) -> N
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def require_new(folder: Path) -> None:
+    """Refuse a folder that exists."""
+    if folder.exists():
+        raise LibraryError(f"`--to` must be a new folder, but {folder} exists. Choose another one.")
+
+
+def _everywhere(term: Term, decoder_only: bool) -> Term:
+    """Return a term without its scope; in an encoder–decoder the stack is the span, so that nothing is lost."""
+    if decoder_only or term.scope is Scope.EVERYWHERE:
+        return term._replace(scope=Scope.EVERYWHERE)
+    stack = "encoder" if term.scope is Scope.SOURCE else "decoder"
+    updates = {site: update for site, update in term.updates.items() if site.stack == stack}
+    return term._replace(updates=updates, scope=Scope.EVERYWHERE)
+
+
+def _borrows(language: str, token: Token) -> str:
+    return (
+        f"the tokenizer has no token for {language}. Where its language token would stand, put that of "
+        f"{token.relative}: with this adapter the model reads it as {language}'s."
+    )

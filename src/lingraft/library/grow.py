@@ -19,6 +19,7 @@ from lingraft.library import like, manifest
 from lingraft.library.like import require_named
 from lingraft.library.manifest import DataSource, Pointer, Record
 from lingraft.library.module import LanguageModule
+from lingraft.library.progress import Progress
 from lingraft.library.store import Library
 
 
@@ -149,15 +150,16 @@ def grow(
     }
     library = Library.ensure(path, base, scope=wanted.regime.scope)
     require_scope(library, wanted.regime)
-    run = fit(
-        base,
-        wanted.corpus,
-        wanted.regime,
-        dev=wanted.dev,
-        context=wanted.context,
-        work=path / ".runs",
-        reporter=reporter,
-    )
+    with Progress(path, wanted.languages) as progress:
+        run = fit(
+            base,
+            wanted.corpus,
+            wanted.regime,
+            dev=wanted.dev,
+            context=wanted.context,
+            work=path / ".runs",
+            reporter=progress.beside(reporter),
+        )
     modules = {}
     for language, pairs in zip(wanted.languages, wanted.corpus, strict=True):
         source = run.trained[AdapterName(language, Role.SOURCE)]

@@ -22,6 +22,7 @@ from lingraft.library.grow import record
 from lingraft.library.like import require_named, token_parameters
 from lingraft.library.manifest import Pointer
 from lingraft.library.module import LanguageModule
+from lingraft.library.progress import Progress
 from lingraft.library.store import Library
 
 
@@ -121,6 +122,12 @@ def plan_joint(base: Base, languages: Sequence[str], pairs: str, dev: str | None
     return JointPlan(tuple(corpus), tuple(held_out), regime, counts, tuple(notes))
 
 
+def _fit(base: Base, path: Path, wanted: JointPlan, reporter: Reporter | None) -> Run:
+    with Progress(path, wanted.languages) as progress:
+        shown = progress.beside(reporter)
+        return fit(base, wanted.corpus, wanted.regime, dev=wanted.dev, work=path / ".runs", reporter=shown)
+
+
 def learn_indexing(base: Base, path: Path, wanted: JointPlan, *, reporter: Reporter | None = None) -> Indexing:
     """Learn which language each layer is indexed by; what comes out is a recipe for the next run.
 
@@ -136,7 +143,7 @@ def learn_indexing(base: Base, path: Path, wanted: JointPlan, *, reporter: Repor
     Raises:
         TrainingError: If training stopped.
     """
-    run = fit(base, wanted.corpus, wanted.regime, dev=wanted.dev, work=path / ".runs", reporter=reporter)
+    run = _fit(base, path, wanted, reporter)
     found = next(each.indexing() for each in run.learners if isinstance(each, JointLearner))
     if found is None:
         raise ConfigError("`fit.learn` must be layer or site, but is no instead.")
@@ -179,7 +186,7 @@ def grow_joint(
             f"`{path}` must be a library whose adapters act everywhere, with the recipe of this run, but is another. "
             "Use a new folder."
         )
-    run = fit(base, wanted.corpus, wanted.regime, dev=wanted.dev, work=path / ".runs", reporter=reporter)
+    run = _fit(base, path, wanted, reporter)
     pointers = library.add(
         {language: _module(run, wanted, language, profiles[language], command) for language in wanted.languages}
     )

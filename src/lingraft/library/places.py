@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import filelock
@@ -169,3 +169,56 @@ class Places:
         for language, role in self.adapters():
             for version in self.orphans(language, role):
                 disk.discard(self.folder(language, role) / version)
+
+
+class PinnedPlaces(Places):
+    """The layout of a library with the pointers of one moment, whatever is installed later; for reading."""
+
+    def __init__(self, path: Path, pointers: Mapping[str, Pointer]) -> None:
+        """Look at the folder ``path`` with the languages of ``pointers`` alone."""
+        super().__init__(path)
+        self.pointers = dict(pointers)
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes of the pinned languages, sorted."""
+        return tuple(sorted(self.pointers))
+
+    def installed(self, language: str) -> bool:
+        """Say whether a language is pinned."""
+        self.pointer_path(language)  # raises where it is no code
+        return language in self.pointers
+
+    def pointer(self, language: str) -> Pointer:
+        """Return the pinned pointer of a language.
+
+        Args:
+            language: The language's code.
+
+        Returns:
+            Its pointer.
+
+        Raises:
+            LibraryError: None is pinned.
+        """
+        if not self.installed(language):
+            raise LibraryError(
+                f"`{language}` must be a language in use of {self.path}, but is none. "
+                f"In use are: {', '.join(self.languages()) or 'none yet'}."
+            )
+        return self.pointers[language]
+
+    @contextlib.contextmanager
+    def writing(self, patience: float) -> Iterator[None]:
+        """Refuse: what was pinned is for reading.
+
+        Args:
+            patience: Not used.
+
+        Yields:
+            Never.
+
+        Raises:
+            LibraryError: Always.
+        """
+        raise LibraryError(f"`{self.path}` must be opened anew to be written, but is looked at as it was once.")
+        yield

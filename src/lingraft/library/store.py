@@ -8,52 +8,23 @@ no file of another.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Mapping
 from pathlib import Path
 
-from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role
+from lingraft.atoms import LibraryError, Role
 from lingraft.base import Base
-from lingraft.corpus.profile import Profile
-from lingraft.delta import Adapter, Bank
 from lingraft.direction.recipe import Recipe
-from lingraft.library import disk
-from lingraft.library.library_card import Card, new_card, read_card
-from lingraft.library.like import require_like, with_installed
-from lingraft.library.manifest import VERSION, Manifest, Pointer, Versions, read_manifest
-from lingraft.library.memory import Shelf
+from lingraft.library import disk, installing
+from lingraft.library.library_card import new_card, read_card
+from lingraft.library.manifest import Pointer
 from lingraft.library.module import LanguageModule
-from lingraft.library.places import CARD_FILE, Places
-from lingraft.library.refusal import JSON_BYTES, MANIFEST
-from lingraft.library.validate import Loaded, Read, content_hash, decode, decode_profile
-
-PATIENCE = 60.0
-"""Seconds that a writer waits for another one."""
+from lingraft.library.places import CARD_FILE, PinnedPlaces, Places
+from lingraft.library.reader import PATIENCE, Reader
 
 
-class Library:
+class Library(Reader):
     """A library on disk, opened for one base (or for none, to look at it only)."""
-
-    def __init__(
-        self, path: Path, card: Card, base: Base | None, patience: float = PATIENCE, budget: int | None = None
-    ) -> None:
-        """Hold a library that exists; use `open`, `create` or `ensure`.
-
-        Args:
-            path: Its folder.
-            card: What its ``library.json`` says.
-            base: The base that its adapters belong to; None: nothing can be loaded or added.
-            patience: Seconds to wait for another writer.
-            budget: Most bytes of adapters to keep in memory for directions; None: no bound.
-        """
-        self.path = path
-        self.places = Places(path)
-        self.card = card
-        self.patience = patience
-        me = weakref.proxy(self)  # else library and shelf would keep each other, and all adapters, in memory
-        self.shelf = Shelf(lambda name, version: me._decode(name, version).adapter, budget)
-        self._given = base
-        self._base = self._told()
 
     @classmethod
     def create(cls, path: str | Path, base: Base, *, recipe: Recipe | None = None, scope: str = "span") -> Library:
@@ -117,97 +88,6 @@ class Library:
             return cls.open(path, base)
         return cls.create(path, base, recipe=recipe, scope=scope)
 
-    @property
-    def base(self) -> Base:
-        """The base that the library was opened for, told of languages whose token is in their adapters.
-
-        Raises:
-            LibraryError: It was opened for none.
-        """
-        if self._base is None:
-            raise LibraryError(f"`{self.path}` must be opened with its base {self.card.base.id}, but was with none.")
-        return self._base
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe that directions of this library are composed with."""
-        return self.card.recipe.recipe()
-
-    def languages(self) -> tuple[str, ...]:
-        """Return the codes of the installed languages, sorted."""
-        return self.places.languages()
-
-    def pointer(self, language: str) -> Pointer:
-        """Return which versions of a language are installed.
-
-        Args:
-            language: The language's code.
-
-        Returns:
-            Its pointer: the installed versions and those before them.
-
-        Raises:
-            LibraryError: The language isn't installed, or its pointer is damaged.
-        """
-        return self.places.pointer(language)
-
-    def load(self, language: str, role: Role) -> Adapter:
-        """Return an installed adapter, after checking everything about it.
-
-        Args:
-            language: The language's code.
-            role: Which of its two adapters.
-
-        Returns:
-            The adapter, one update per site.
-
-        Raises:
-            LibraryError: The language isn't installed, or the library was opened for no base.
-            AdapterError: The adapter's files are damaged.
-        """
-        return self.stored(language, role).adapter
-
-    def adapter(self, pointer: Pointer, role: Role) -> Adapter:
-        """Return the adapter that a pointer names, from memory if it is there; else it is read and kept there.
-
-        Args:
-            pointer: A pointer of this library, which may have been replaced since.
-            role: Which of its two adapters.
-
-        Returns:
-            The adapter on the base's device. Its tensors are shared: nobody may write to them.
-
-        Raises:
-            LibraryError: The library was opened for no base, or the pointer is damaged.
-            AdapterError: The adapter's files are damaged, or gone with their language.
-        """
-        name, version = AdapterName(pointer.language, role), pointer.of(role)
-        found = self.shelf.get(name, version, self.base.device)
-        require_like(pointer, name, version, found.token and found.token.relative)
-        return found
-
-    def stored(self, language: str, role: Role) -> Loaded:
-        """Return an installed adapter with its manifest and the language's profile (errors as in `load`)."""
-        pointer = self.pointer(language)
-        return self._checked(AdapterName(language, role), pointer.of(role), pointer)
-
-    def manifest(self, language: str, role: Role) -> Manifest:
-        """Return the manifest of an installed adapter; its weights are not looked at."""
-        version = self.pointer(language).of(role)
-        return read_manifest(
-            disk.read_file(self.path, (*self.places.parts(language, role), version, MANIFEST), JSON_BYTES)
-        )
-
-    def bank(self, languages: Iterable[str] | None = None) -> Bank:
-        """Return the adapters of some languages, or of all (errors as in `load`)."""
-        chosen = self.languages() if languages is None else tuple(languages)
-        return Bank(self.load(language, role) for language in chosen for role in Role)
-
-    def profiles(self, languages: Iterable[str] | None = None) -> dict[str, Profile]:
-        """Return the profiles of some languages, or of all; no weights are read (errors as in `load`)."""
-        chosen = self.languages() if languages is None else tuple(languages)
-        return {language: self._profile(AdapterName(language, Role.TARGET)) for language in chosen}
-
     def add(self, modules: Mapping[str, LanguageModule]) -> dict[str, Pointer]:
         """Install languages, or install newer adapters of them; each language is all there or as it was.
 
@@ -226,7 +106,9 @@ class Library:
         """
         ready = {language: module.encode(language, self.base, self.card.scope) for language, module in modules.items()}
         with self.places.writing(self.patience):
-            pointers = {code: self._install(code, files, modules[code].like) for code, files in ready.items()}
+            pointers = {
+                code: installing.install(self, code, files, modules[code].like) for code, files in ready.items()
+            }
         self._base = self._told()
         return pointers
 
@@ -248,64 +130,40 @@ class Library:
             for role in Role:
                 disk.discard(self.places.folder(language, role))
 
-    def check_version(self, language: str, role: Role, version: str) -> None:
-        """Check one version, current or old (errors as in `load`)."""
-        self._checked(AdapterName(language, role), version, self.pointer(language))
+    def rollback(self, language: str) -> Pointer:
+        """Go back to the versions that a language had before; the others are untouched.
 
-    def __repr__(self) -> str:
-        return f"Library({str(self.path)!r}, {self.card.base.id}: {', '.join(self.languages()) or 'empty'})"
+        Nothing is lost: what is replaced becomes the oldest of the history, so that going back as often as there
+        are versions leads to where one was.
 
-    def _told(self) -> Base | None:
-        return None if self._given is None else with_installed(self._given, self.places)
+        Args:
+            language: The language's code.
 
-    def _decode(self, name: AdapterName, version: str) -> Loaded:
-        return decode(self._reader(name, version), self.base, name, version)
+        Returns:
+            The pointer as it is now.
 
-    def _profile(self, name: AdapterName) -> Profile:
-        version = self.pointer(name.language).of(name.role)
-        return decode_profile(self._reader(name, version), name, version)
-
-    def _reader(self, name: AdapterName, version: str) -> Read:
-        place = (*self.places.parts(*name), version)
-        return lambda file, limit: disk.read_file(self.path, (*place, file), limit)
-
-    def _checked(self, name: AdapterName, version: str, pointer: Pointer) -> Loaded:
-        """Return a version, about whose token the pointer must say what the version says itself."""
-        loaded = self._decode(name, version)
-        require_like(pointer, name, version, loaded.manifest.like)
-        return loaded
-
-    def _install(self, language: str, files: Mapping[Role, Mapping[str, bytes]], like: str | None) -> Pointer:
-        """Write both versions, then the pointer."""
-        old = None
-        if self.places.installed(language):
-            try:
-                old = self.pointer(language)
-            except LibraryError as error:
-                if error.code != "library.damaged":  # what is damaged is mended by adding the language again
-                    raise
-        new = {role.value: content_hash(files[role]) for role in Role}
-        for role in Role:
-            self._publish(AdapterName(language, role), new[role.value], files[role])
-        if old and (old.source, old.target, old.like) == (new["source"], new["target"], like):
-            return old
-        history = old.history if old else ()
-        if old and (old.source, old.target) != (new["source"], new["target"]):  # else only the pointer was damaged
-            history += (Versions(source=old.source, target=old.target, like=old.like),)
-        pointer = Pointer(format_version=VERSION, language=language, history=history, like=like, **new)
-        with disk.reported(self.path):
-            disk.make_folder(self.path / "languages")
-            disk.write_file(self.places.pointer_path(language), pointer.to_json())
+        Raises:
+            AdapterError: What it had before is damaged; nothing is changed then.
+            LibraryError: It isn't installed or had nothing before, another writer holds the library, or the disk
+                failed.
+        """
+        with self.places.writing(self.patience):
+            pointer = installing.go_back(self, language)
+        self._base = self._told()
         return pointer
 
-    def _publish(self, name: AdapterName, version: str, files: Mapping[str, bytes]) -> None:
-        """Put a version on disk, unless it lies there intact already."""
-        try:
-            self._decode(name, version)
-        except AdapterError as error:
-            if error.code == "adapter.unreadable":
-                raise
-        else:
-            return
-        with disk.reported(self.path):
-            disk.write_folder(self.places.folder(*name) / version, files)
+    def at(self, pointers: Mapping[str, Pointer]) -> Library:
+        """Return the library as it is with these languages at these versions, whatever is installed later.
+
+        It is for reading, and shares the adapters in memory with this one.
+
+        Args:
+            pointers: Language → its pointer, of this library.
+
+        Returns:
+            A library in which exactly those are installed.
+        """
+        view = copy.copy(self)
+        view.places = PinnedPlaces(self.path, pointers)
+        view._base = view._told()
+        return view

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from lingraft.atoms import ENGLISH, Direction, LibraryError, Role
 from lingraft.atoms.languages import name
 from lingraft.delta import Bank, Route
-from lingraft.direction import Recipe, route
+from lingraft.direction import Recipe
 from lingraft.library.manifest import Pointer
+from lingraft.library.mixing import Mixing, mixing
 from lingraft.library.store import Library
 
 
@@ -18,7 +19,7 @@ def offered(library: Library) -> tuple[str, ...]:
 
 
 def router(
-    library: Library, directions: Sequence[Direction], recipe: Recipe | None = None
+    library: Library, directions: Sequence[Direction], recipe: Recipe | Mixing | None = None
 ) -> Callable[[Direction], Route]:
     """Return the function from direction to route, for some directions whose adapters are checked first.
 
@@ -29,18 +30,31 @@ def router(
     Args:
         library: A library with its base.
         directions: What will be asked for.
-        recipe: The weights of the roles; None: the library's own.
+        recipe: How all of them are made; None: as the library has stored it (`library.mixing`).
 
     Returns:
         A function to give to ``attach``; it refuses languages that are in none of ``directions``.
 
     Raises:
         AdapterError: If an adapter is damaged.
+        ConfigError: If a stored mixing is malformed, or names what the base does not have.
         LibraryError: If a language is neither installed nor known to the base.
     """
     asked = {language for direction in directions for language in direction}
     pointers = _pointers(library, asked)
-    mix = recipe or library.recipe
+    same = Mixing(recipe) if isinstance(recipe, Recipe) else recipe
+    mixings: dict[Direction, Mixing] = {}
+    merged: dict[Direction, Route] = {}
+
+    def mix(direction: Direction) -> Mixing:
+        if direction not in mixings:
+            made = same or mixing(library, direction)
+            (made.recipe or library.recipe).check(library.base.sites)
+            mixings[direction] = made
+        return mixings[direction]
+
+    for direction in directions:
+        mix(direction)
     for language, role in sorted({side for direction in directions for side in _sides(direction)}):
         if language in pointers:
             library.adapter(pointers[language], role)
@@ -51,10 +65,24 @@ def router(
                 f"{direction} must be of languages that the router was made for, but {strange[0]} is none of them. "
                 "Name its direction when making the router."
             )
+        if direction in merged:
+            return merged[direction]
+        made = mix(direction)
         sides = [side for side in _sides(direction) if side[0] in pointers]
-        return route(Bank(library.adapter(pointers[language], role) for language, role in sides), mix, direction)
+        bank = Bank(library.adapter(pointers[language], role) for language, role in sides)
+        found = made.route(bank, library.recipe, direction)
+        if made.method != "linear":
+            merged[direction] = found  # not a reference: what took long to make is made once
+        return found
 
     return find
+
+
+def steps(direction: Direction, via: str) -> tuple[Direction, ...]:
+    """Return the directions that a translation passes one after the other: itself, or through English."""
+    if via == "direct" or ENGLISH in direction:
+        return (direction,)
+    return Direction(direction.source, ENGLISH), Direction(ENGLISH, direction.target)
 
 
 def _pointers(library: Library, asked: Iterable[str]) -> dict[str, Pointer]:

@@ -16,6 +16,7 @@ from sacrebleu.metrics.chrf import CHRF
 from lingraft.atoms import ConfigError, DataError, Direction
 from lingraft.corpus import Pairs
 from lingraft.measure.between import Outputs, both
+from lingraft.measure.contrast import interval
 from lingraft.measure.row import Row
 
 Classes = Mapping[str, Sequence[str]]
@@ -202,11 +203,7 @@ def differences(system: Resampled, baseline: Resampled, classes: Classes) -> dic
     for kind, group in by_class(system.chrf, classes).items():
         mean = math.fsum(system.chrf[where] - baseline.chrf[where] for where in group) / len(group)
         drawn = np.mean([system.draws[where] - baseline.draws[where] for where in group], axis=0)  # sample
-        low, high = np.quantile(drawn, (0.025, 0.975))
-        # Were there no difference, draws would lie around 0 as they now lie around the mean. As many as there
-        # are plus one: what was observed is one of the outcomes.
-        beyond = int(np.count_nonzero(np.abs(drawn - mean) >= abs(mean)))
-        found[kind] = Difference(mean, float(low), float(high), (beyond + 1) / (len(drawn) + 1), len(group))
+        found[kind] = Difference(mean, *interval(mean, drawn), len(group))
     return found
 
 

@@ -12,17 +12,18 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from lingraft.atoms import DataError, Direction, LanguageError
+from lingraft.atoms import ConfigError, DataError, Direction, LanguageError
 from lingraft.atoms.config import Settings, override
 from lingraft.atoms.languages import name, parse
 from lingraft.corpus import TestSet, read_testset
 from lingraft.direction import Recipe
 from lingraft.library import Library
-from lingraft.library.console import Watcher, bar, base_options, library_option, open_base, open_library
+from lingraft.library.console import Watcher, bar, base_options, library_option, mixing_options, open_base, open_library
+from lingraft.library.mixing import chosen
 from lingraft.measure.report import write_report
 from lingraft.measure.results import Results
 from lingraft.measure.row import VIAS
-from lingraft.measure.run import Step, choose_languages, measure_library, sample
+from lingraft.measure.run import Step, choose_languages, choose_vias, measure_library, sample
 from lingraft.measure.table import table
 
 
@@ -43,6 +44,10 @@ class Weights(Settings):
 @click.option("--languages", default=None, help="Codes with commas.  [default: all installed ones and English]")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Use the first N lines only.")
 @click.option("--via", "vias", default=",".join(VIAS), show_default=True, help="What to measure.")
+@mixing_options
+@click.option(
+    "--choose", is_flag=True, help="Store for each direction the better of direct and pivot. Only with a dev set."
+)
 @click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="Width of the beam; 1 is greedy.")
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Sentences per batch.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Write the results here.")
@@ -61,6 +66,9 @@ def measure(
     languages: str | None,
     limit: int | None,
     vias: str,
+    recipe: str | None,
+    method: str | None,
+    choose: bool,
     beam: int,
     batch: int,
     json_path: Path | None,
@@ -73,6 +81,10 @@ def measure(
     wanted = [parse(word) for word in languages.replace(",", " ").split()] if languages else None
     if wanted and len(set(wanted)) < len(wanted):
         raise LanguageError(f"`--languages` must name each language once, but is {languages!r} instead.")
+    if weights and (recipe or method):
+        raise ConfigError("`recipe.source=…` must not come with `--recipe` or `--method`, but does. Drop one.")
+    if choose and not {"direct", "pivot"} <= set(vias.split(",")):
+        raise ConfigError(f"`--via` must hold direct and pivot for `--choose`, but is {vias!r} instead.")
     require_places(json_path, html_path, outputs_path)
     lines = read_testset(testset, wanted, limit)
     library = open_library(path, base_id, device, dtype)
@@ -85,7 +97,7 @@ def measure(
             lines,
             choose_languages(library, lines, wanted),
             vias=tuple(vias.split(",")),
-            recipe=None if weights is None else Recipe(weights.source, weights.target),
+            recipe=chosen(library, recipe, method) if weights is None else Recipe(weights.source, weights.target),
             beam=beam,
             batch_size=batch,
             step=step,
@@ -96,6 +108,9 @@ def measure(
     show(results, json_path, html_path, "Translation between all pairs")
     if outputs_path is not None:
         results.write_outputs(outputs_path)
+    if choose:
+        for direction, via in choose_vias(library, results).items():
+            click.echo(f"{direction} is {via} from now on")
 
 
 def require_places(*paths: Path | None) -> None:

@@ -11,6 +11,7 @@ from lingraft.measure.labels import VIA_TITLES, full_name, group_title
 from lingraft.measure.picture import bars_svg, heatmap_svg
 from lingraft.measure.results import Results, write_text
 from lingraft.measure.row import GROUPS
+from lingraft.measure.significance import in_words
 from lingraft.measure.table import identifier_note
 
 _ORDER = ("direct", "pivot", "base")
@@ -73,6 +74,7 @@ def html_report(results: Results, *, title: str = "Translation between all pairs
         _maps(results),
         "<h2>Direct, pivot and base</h2>",
         _bars(results),
+        *_contrasts(results),
         "<h2>All numbers</h2>",
         _rows(results),
         "<h2>How it was measured</h2>",
@@ -137,6 +139,19 @@ def _bars(results: Results) -> str:
             chart = bars_svg(results, directions, standalone=False)
             parts.append(_folded(title[0].upper() + title[1:], chart, not parts and len(found) < 100))
     return "".join(parts)
+
+
+def _contrasts(results: Results) -> list[str]:
+    """Return the chapter on whether direct and pivot really differ, where that was tested."""
+    if not results.contrasts:
+        return []
+    rows = []
+    for each in results.contrasts[:-1]:
+        numbers = (f"{each.difference:+.2f}", f"{each.low:+.2f} … {each.high:+.2f}", f"{each.adjusted:.3f}")
+        rows.append(("", (each.source, each.target, each.verdict), numbers))
+    heads = ("From", "To", results.contrasts[0].system.capitalize()), ("Difference", "95 %", "p (Holm)")
+    table = _folded(f"All {len(rows)} directions", _table(*heads, rows), len(rows) < _MANY)
+    return ["<h2>Is the difference real?</h2>", f"<p>{escape(in_words(results.contrasts))}</p>", table]
 
 
 def _rows(results: Results) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from lingraft.atoms import ENGLISH, DataError
 from lingraft.library.disk import reported, write_file
+from lingraft.measure.contrast import Contrast
 from lingraft.measure.row import GROUPS, VIAS, Row, is_number, malformed
 
 
@@ -30,6 +31,7 @@ class Results:
         command: The command that measured.
         seconds: Time per step.
         notes: Sentences that a reader must know.
+        contrasts: Whether direct and pivot really differ, where both were measured; the last one is of the means.
         outputs: Translations per (source, target, via); not part of the JSON, see `write_outputs`.
     """
 
@@ -42,6 +44,7 @@ class Results:
     command: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
     outputs: Mapping[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -86,6 +89,7 @@ class Results:
             "format": 1,
             "results": [row.to_dict() for row in self.rows],
             "summary": self.summary,
+            **({"contrasts": [each.to_dict() for each in self.contrasts]} if self.contrasts else {}),
             **{name: _plain(getattr(self, name)) for name in _TYPES},
         }
         return json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
@@ -108,17 +112,19 @@ class Results:
         except (ValueError, RecursionError) as error:
             raise malformed("the results", f"JSON ({error})") from error
         expected = {"format", "results", "summary", *_TYPES}
-        if not isinstance(data, dict) or data.keys() != expected or data["format"] != 1:
+        if not isinstance(data, dict) or data.keys() - {"contrasts"} != expected or data["format"] != 1:
             raise malformed("the results", f"an object of format 1 with the fields {', '.join(sorted(expected))}")
         for name, right in _TYPES.items():
             if not right(data[name]):
                 raise malformed(f"`{name}`", "as `lingraft measure --json` writes it")
-        if not isinstance(data["results"], list):
-            raise malformed("`results`", "a list")
+        for name in ("results", "contrasts"):
+            if not isinstance(data.get(name, []), list):
+                raise malformed(f"`{name}`", "a list")
         values: dict[str, Any] = {
             name: tuple(data[name]) if isinstance(data[name], list) else data[name] for name in _TYPES
         }
-        return cls(rows=tuple(map(Row.from_dict, data["results"])), **values)
+        contrasts = tuple(map(Contrast.from_dict, data.get("contrasts", ())))
+        return cls(rows=tuple(map(Row.from_dict, data["results"])), contrasts=contrasts, **values)
 
     def write(self, path: Path | str) -> None:
         """Write the JSON in one step: `path` holds all of it or what it held before."""

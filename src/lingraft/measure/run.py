@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from typing import Literal
 
@@ -12,12 +13,16 @@ from lingraft.corpus.profile import Identifier, Profile
 from lingraft.delta import Route
 from lingraft.direction import Recipe, attach
 from lingraft.library import Library
+from lingraft.library.mixing import Mixing, mixing, store
 from lingraft.library.using import router
 from lingraft.measure.matrix import measure
 from lingraft.measure.results import Results
+from lingraft.measure.significance import contrasts
 
 Step = Callable[[str, int], Callable[[int], None]]
 """Called with the name of a step and the number of its sentences; returns what to call as they become ready."""
+
+_COMPARED = ("direct", "pivot")
 
 
 def known_profiles() -> dict[str, Profile]:
@@ -64,7 +69,7 @@ def measure_library(
     languages: Sequence[str],
     *,
     vias: Sequence[str],
-    recipe: Recipe | None = None,
+    recipe: Recipe | Mixing | None = None,
     beam: int = 1,
     batch_size: int = 64,
     step: Step,
@@ -79,7 +84,8 @@ def measure_library(
         testset: Line-parallel sentences.
         languages: The codes; the matrix has one row and column for each.
         vias: Which of base, direct, pivot.
-        recipe: The weights of the roles; None: the library's own.
+        recipe: The weights of the roles everywhere, or how the directions with two adapters are made; None: as the
+            library has stored it.
         beam: Width of the beam.
         batch_size: Sentences per batch.
         step: Is told of every step and its progress.
@@ -91,11 +97,14 @@ def measure_library(
         The results.
     """
     everything = [Direction(a, b) for a in (*languages, ENGLISH) for b in languages if a != b]
-    routes = router(library, everything, recipe)
+    mixed = [where for where in everything if all(map(library.places.installed, where))]
+    routes = router(library, everything, None if isinstance(recipe, Mixing) else recipe)
+    mixes = router(library, mixed, recipe) if isinstance(recipe, Mixing) else routes
     progress: list[Callable[[int], None]] = []
 
     def translate(texts: list[str], directions: list[Direction], via: Literal["base", "direct"]) -> list[str]:
-        with attach(library.base, routes if via == "direct" else None) as translator:
+        of = lambda where: (mixes if all(map(library.places.installed, where)) else routes)(where)
+        with attach(library.base, of if via == "direct" else None) as translator:
             return translator.translate(texts, directions, beam=beam, batch_size=batch_size, progress=progress[-1])
 
     results = measure(
@@ -105,16 +114,64 @@ def measure_library(
         identifier(library),
         vias=vias,
         progress=lambda name, count: progress.append(step(name, count)),
-        keep_outputs=keep_outputs,
+        keep_outputs=True,
         fetch_tokenizer=fetch_tokenizer,
     )
-    mix = recipe or library.recipe
+    direct, pivot = (_outputs(results, via) for via in _COMPARED)
+    compared = contrasts(direct, pivot, testset.lines, _COMPARED)
+    results = replace(results, contrasts=compared, outputs=results.outputs if keep_outputs else {})
     return results.with_notes(
         f"Base {library.base.id}, fingerprint {library.base.fingerprint[:16]}; adapters act "
-        f"{'on their own span' if library.card.scope == 'span' else 'everywhere'}; weights {mix.source:g} (source) "
-        f"and {mix.target:g} (target); {'greedy' if beam == 1 else f'beam {beam}'}.",
+        f"{'on their own span' if library.card.scope == 'span' else 'everywhere'}; "
+        f"{_weights(library, recipe, mixed)}; {'greedy' if beam == 1 else f'beam {beam}'}.",
         *notes,
     )
+
+
+def _outputs(results: Results, via: str) -> dict[Direction, tuple[str, ...]]:
+    """Return the translations of one via by direction."""
+    return {Direction(source, target): texts for (source, target, v), texts in results.outputs.items() if v == via}
+
+
+def _weights(library: Library, recipe: Recipe | Mixing | None, mixed: Sequence[Direction]) -> str:
+    """Return in words how the directions were made."""
+    made = recipe if isinstance(recipe, Mixing) else Mixing(recipe)
+    mix = made.recipe or library.recipe
+    words = f"weights {mix.source:g} (source) and {mix.target:g} (target)"
+    words += " with exceptions" if mix.layers or mix.sites else ""
+    words += f", merged by {made.method}" if made.method != "linear" else ""
+    own = [] if recipe else [where for where in mixed if mixing(library, where) != Mixing()]
+    return words + (f", but {len(own)} directions as the library has stored" if own else "")
+
+
+def choose_vias(library: Library, results: Results) -> dict[Direction, str]:
+    """Store for each direction whether it goes at once or through English; the first costs half as much.
+
+    English it is where it was significantly better. A direction for which nothing changes is not stored.
+
+    Args:
+        library: The library with its base.
+        results: A measurement of both on a dev set; on a test set the choice would spoil what is reported later.
+
+    Returns:
+        The directions whose way has changed, with the new one.
+
+    Raises:
+        DataError: If the two were not compared.
+        LibraryError: If the library cannot be written.
+    """
+    if not results.contrasts:
+        raise DataError("`--via` must hold direct and pivot for a choice between them. Measure both.")
+    changed = {}
+    for each in results.contrasts[:-1]:
+        direction, via = Direction(each.source, each.target), "pivot" if each.verdict == "worse" else "direct"
+        made = mixing(library, direction)
+        if made.via != via:
+            margin = f"{each.difference:+.2f} chrF++, p {each.adjusted:.3f} (Holm), {results.testset}"
+            found = {**made.found, "direct minus pivot": margin}
+            store(library, direction, replace(made, via="pivot" if via == "pivot" else "direct", found=found))
+            changed[direction] = via
+    return changed
 
 
 def sample(library: Library, texts: Mapping[str, str], pairs: Sequence[Direction]) -> list[tuple[Direction, str, str]]:

@@ -9,6 +9,7 @@ from rich.text import Text
 from lingraft.measure.labels import VIA_TITLES, group_title, short_codes
 from lingraft.measure.results import Results
 from lingraft.measure.row import GROUPS
+from lingraft.measure.significance import in_words
 
 _STYLES = {"direct": "bold", "pivot": "cyan", "base": "dim"}
 _ORDER = ("direct", "pivot", "base")
@@ -23,16 +24,20 @@ def table(results: Results) -> RenderableType:
     Returns:
         A renderable for `rich.console.Console.print`.
     """
-    notes = [Text(note, style="dim") for note in (identifier_note(results), *results.notes) if note]
+    notes = [
+        Text(note, style="dim")
+        for note in (in_words(results.contrasts), identifier_note(results), *results.notes)
+        if note
+    ]
     return Group(matrix(results), averages(results), *notes)
 
 
 def matrix(results: Results) -> Table:
-    """Return the matrix of chrF++: sources in rows, targets in columns, one line per via in a cell."""
+    """Return the matrix of chrF++ and off-target rates: sources in rows, targets in columns, a line per via."""
     vias = [via for via in _ORDER if via in results.vias]
     names = short_codes(results.languages)
     legend = Text(" / ").join(Text(VIA_TITLES[via].lower(), style=_STYLES[via]) for via in vias)
-    grid = Table(title=Text("chrF++  ") + legend, title_style="", show_lines=True)
+    grid = Table(title=Text("chrF++ (off target, %)  ") + legend, title_style="", show_lines=True)
     grid.add_column("from ↓ to →")
     for language in results.languages:
         grid.add_column(names[language], justify="right")
@@ -40,7 +45,9 @@ def matrix(results: Results) -> Table:
         cells = []
         for target in results.languages:
             rows = [(via, results.row(source, target, via)) for via in vias]
-            parts = [Text(f"{row.chrf:.1f}" if row else "–", style=_STYLES[via]) for via, row in rows]
+            parts = [
+                Text(f"{row.chrf:.1f} ({row.off_target:.0f})" if row else "–", style=_STYLES[via]) for via, row in rows
+            ]
             cells.append(Text("\n").join(parts) if source != target else Text("·", style="dim"))
         grid.add_row(names[source], *cells)
     return grid

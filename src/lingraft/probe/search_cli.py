@@ -1,0 +1,134 @@
+"""``lingraft search``: with which weights a direction's two adapters translate best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from lingraft.atoms import Direction, LanguageError
+from lingraft.atoms.languages import parse
+from lingraft.corpus import read_testset
+from lingraft.library import Library
+from lingraft.library.console import bar, base_options, library_option, open_library
+from lingraft.library.mixing import store
+from lingraft.measure.cli import require_places
+from lingraft.measure.labels import short_codes
+from lingraft.measure.results import write_text
+from lingraft.probe.search_found import Found, to_json
+from lingraft.probe.search_run import LEAST, Wanted, search_direction, versions
+from lingraft.probe.surface import search_svg
+
+SURE = 0.05
+"""The p-value below which a gain counts; the others are as good as what is there."""
+
+
+@click.command("search")
+@click.argument("words", nargs=-1, required=True, metavar="DIRECTION...")
+@library_option
+@base_options
+@click.option("--testset", required=True, help="Line-parallel dev files, e.g. 'DIR/dev.{lang}.txt.gz'.")
+@click.option("--limit", type=click.IntRange(LEAST), default=300, show_default=True, help="Use the first N lines.")
+@click.option("--sampler", type=click.Choice(["gp", "tpe", "grid", "gradient"]), default="gp", show_default=True)
+@click.option("--trials", type=click.IntRange(1), default=30, show_default=True, help="Candidates, or epochs.")
+@click.option("--over", type=click.Choice(["ratio", "pair", "layers"]), default="pair", show_default=True)
+@click.option(
+    "--groups", type=click.IntRange(0), default=3, show_default=True, help="Groups of layers; 0: every layer."
+)
+@click.option("--objective", type=click.Choice(["chrf", "loss"]), default="chrf", show_default=True)
+@click.option("--method", default=None, help="How to merge the adapters, e.g. ties.  [default: as stored]")
+@click.option("--together", type=click.IntRange(1), default=5, show_default=True, help="Candidates scored together.")
+@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Sentences per batch.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--store", type=click.Path(path_type=Path), default=None, help="Keeps the trials.  [default: the library]"
+)
+@click.option("--save", is_flag=True, help="Store what was found in the library, where unseen lines surely gain by it.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Write the trials here.")
+@click.option("--svg", "svg_path", type=click.Path(path_type=Path), default=None, help="Write pictures here.")
+def search_command(
+    words: tuple[str, ...],
+    path: Path,
+    base_id: str | None,
+    device: str | None,
+    dtype: str,
+    testset: str,
+    limit: int,
+    save: bool,
+    json_path: Path | None,
+    svg_path: Path | None,
+    **how: Any,
+) -> None:
+    """Search the weights of directions (e.g. deu_Latn-fra_Latn) on dev sentences.
+
+    A third of the sentences is kept from the search, and says what was gained. Run the same command again
+    after an interruption, and it goes on where it was.
+    """
+    wanted = Wanted(**how)
+    directions = [_direction(word) for word in words]
+    require_places(json_path, svg_path, wanted.store)
+    lines = read_testset(testset, sorted({code for direction in directions for code in direction}), limit)
+    library = open_library(path, base_id, device, dtype)
+    found: list[Found] = []
+    for direction in directions:
+        with bar() as shown:
+
+            def start(total: int, where: Direction = direction, shown: Any = shown) -> Any:
+                task = shown.add_task(str(where), total=total)
+                return lambda ready: shown.advance(task, ready)
+
+            found.append(search_direction(library, direction, lines, wanted, start))
+        _save(library, found[-1], lines.origin, save)
+    Console().print(_table(found))
+    click.echo("Gains are on the lines that the search did not see, against how the direction was made before.")
+    if json_path is not None:
+        write_text(json_path, to_json(found))
+        click.echo(f"wrote {json_path}", err=True)
+    if svg_path is not None:
+        write_text(svg_path, search_svg(found))
+        click.echo(f"wrote {svg_path}", err=True)
+
+
+def _direction(word: str) -> Direction:
+    codes = word.split("-")
+    if len(codes) != 2 or parse(codes[0]) == parse(codes[1]):
+        raise LanguageError(
+            f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {word!r:.60}."
+        )
+    return Direction(*map(parse, codes))
+
+
+def _save(library: Library, found: Found, testset: str, save: bool) -> None:
+    """Store what was found, so that later directions begin with it, or say why not."""
+    gain = found.gain
+    if save and gain.difference > 0 and gain.p < SURE:
+        made = found.mixing(testset, versions(library, found.direction))
+        click.echo(f"wrote {store(library, found.direction, made)}", err=True)
+    elif save:
+        click.echo(
+            f"{found.direction} stays as it was: a gain of {gain.difference:+.2f} on {gain.lines} unseen lines may be "
+            f"chance (p {gain.p:.3f}, and must be below {SURE}). More lines can tell.",
+            err=True,
+        )
+
+
+def _table(found: list[Found]) -> Table:
+    """Return what came of each direction."""
+    table = Table(title="Best recipes", title_style="", box=None, padding=(0, 2, 0, 0))
+    names = short_codes(list(dict.fromkeys(code for each in found for code in each.direction)))
+    for heading in ("direction", "source, target", "chrF++", "gain (95 %)", "p", "off target, %"):
+        table.add_column(heading, no_wrap=heading != "source, target")
+    for each in found:
+        gain, (before, best) = each.gain, each.unseen
+        table.add_row(
+            " → ".join(names[code] for code in each.direction),
+            "; ".join(f"{a:.2f}, {b:.2f}" for a, b in each.space.pairs(each.best.point).values()),
+            f"{before.chrf:.1f} → {best.chrf:.1f}",
+            f"{gain.difference:+.2f} ({gain.low:+.1f} … {gain.high:+.1f})",
+            f"{gain.p:.3f}",
+            f"{before.off_target:.1f} → {best.off_target:.1f}",
+        )
+    return table
