@@ -1,0 +1,190 @@
+"""Reading what clients send: JSON or a form, bounded, and refused where it is malformed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lingraft.serve.refusals import Refused
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+MOST_FIELDS = 1_000
+"""Fields of a form."""
+
+
+class Body(BaseModel):
+    """What a request may hold. Forms know only text, so "3" is 3; fields of later clients are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+B = TypeVar("B", bound=Body)
+
+
+class Gone(Exception):  # noqa: N818
+    """The client went away before it had sent its request."""
+
+
+async def receive_body(receive: Receive, headers: Mapping[str, str], most: int, slow: float) -> bytes:
+    """Return the body of a request.
+
+    Args:
+        receive: ASGI's function for the next message.
+        headers: The request's, names in small letters.
+        most: Most bytes.
+        slow: Seconds that the client may take.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        Refused: It is longer, compressed or late.
+        Gone: The client went away.
+    """
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Refused(
+            415, "a body must be sent as it is, but is compressed. Leave out `Content-Encoding`.", code="body"
+        )
+    length = headers.get("content-length", "0")
+    if length.isascii() and length.isdecimal() and int(length[:20]) > most:
+        _too_long(most)
+    found = bytearray()
+    try:
+        async with asyncio.timeout(slow):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                found += message.get("body", b"")
+                if len(found) > most:
+                    _too_long(most)
+                if not message.get("more_body", False):
+                    return bytes(found)
+    except TimeoutError:
+        raise Refused(408, f"a body must arrive within {slow:g} s, but is not there yet.", code="body") from None
+
+
+async def read_fields(body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a body.
+
+    Args:
+        body: The bytes.
+        headers: The request's.
+
+    Returns:
+        Name → value. In a form a value is a text, or several if the name comes again.
+
+    Raises:
+        Refused: It is of another type than JSON or a form, or malformed.
+    """
+    if not body:
+        return {}
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
+        return _read_json(body)
+    if kind == "application/x-www-form-urlencoded":
+        try:
+            pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+        except ValueError:
+            raise Refused(400, "the body must be a form in UTF-8, but is not.", code="body") from None
+        return _gather(pairs)
+    if kind == "multipart/form-data":
+        return _gather(await _read_parts(body, headers))
+    raise Refused(415, "`Content-Type` must be application/json or a form's, but is another.", code="body")
+
+
+def parse(kind: type[B], fields: Mapping[str, Any]) -> B:
+    """Return the fields of a request as a value.
+
+    Args:
+        kind: What they must be.
+        fields: As `read_fields` returned them.
+
+    Returns:
+        The value.
+
+    Raises:
+        Refused: A field is missing or wrong: all of them, without what they hold.
+    """
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        found: dict[str, str] = {}
+        for problem in error.errors(include_url=False, include_input=False, include_context=False):
+            name = str(problem["loc"][0]) if problem["loc"] else "body"
+            missing = problem["type"] == "missing"
+            found.setdefault(name, "be given" if missing else problem["msg"].removeprefix("Input should "))
+        told = "; ".join(f"`{name}` must {must}, but is not" for name, must in found.items())
+    raise Refused(400, f"{told}.", code="body")
+
+
+def require_text(texts: Iterable[str], name: str) -> None:
+    """Refuse texts that hold what no text holds.
+
+    Args:
+        texts: The texts.
+        name: Their field.
+
+    Raises:
+        Refused: One has a NUL.
+    """
+    if any("\0" in text for text in texts):
+        raise Refused(400, f"`{name}` must be text, but holds a NUL character. Leave it out.", code="body")
+
+
+def _read_json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body.decode("utf-8-sig"), parse_constant=_no_number)
+        # Halves of surrogate pairs are legal in JSON's escapes, and in no text.
+        json.dumps(found, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError):
+        raise Refused(400, "the body must be JSON in UTF-8, but is not.", code="body") from None
+    if not isinstance(found, dict):
+        raise Refused(400, "the body must be an object with fields, but is another value.", code="body")
+    return found
+
+
+async def _read_parts(body: bytes, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    from starlette.datastructures import Headers
+    from starlette.formparsers import MultiPartException, MultiPartParser
+
+    async def stream() -> Any:
+        yield body
+
+    parser = MultiPartParser(
+        Headers(dict(headers)), stream(), max_files=0, max_fields=MOST_FIELDS, max_part_size=len(body)
+    )
+    try:
+        form = await parser.parse()
+        pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        for pair in pairs:
+            "".join(pair).encode("utf-8")
+    except (MultiPartException, ValueError, KeyError, LookupError):
+        raise Refused(400, "the body must be a form without files in UTF-8, but is not.", code="body") from None
+    return pairs
+
+
+def _gather(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in found:
+            found[name] = value
+        elif isinstance(found[name], list):
+            found[name].append(value)
+        else:
+            found[name] = [found[name], value]
+    return found
+
+
+def _no_number(_: str) -> NoReturn:
+    raise ValueError("no number of JSON")
+
+
+def _too_long(most: int) -> NoReturn:
+    raise Refused(413, f"a body must have at most {most} bytes, but has more. Send it in parts.", code="body")

@@ -1,0 +1,163 @@
+"""The verb that serves a library over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import re
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lingraft.atoms import ConfigError
+from lingraft.atoms.config import override, read
+from lingraft.library.console import base_options, library_option, open_base
+from lingraft.library.store import Library
+from lingraft.serve import logs
+from lingraft.serve.detect import Detector
+from lingraft.serve.engine import Engine
+from lingraft.serve.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+class Size(click.ParamType):
+    """A number of bytes, e.g. 500M, 2GB or 1.5GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes; refuse what is none."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(iB|B)?", str(value).strip(), re.IGNORECASE)
+        if match is None:
+            self.fail(f"must be a number of bytes, e.g. 500M or 2GiB, but is {value!r:.40}.", param, ctx)
+        unit = match[2].upper()
+        factor = 1024 ** " KMGT".index(unit or " ") if (match[3] or "").lower() == "ib" else _UNITS[unit]
+        return int(float(match[1]) * factor)
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
+@library_option
+@base_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0: everywhere.")
+@click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True)
+@click.option("--rows", type=click.IntRange(1), default=32, show_default=True, help="Sentences translated at once.")
+@click.option("--waiting", type=click.IntRange(1), default=512, show_default=True, help="Sentences that may wait.")
+@click.option(
+    "--patience", type=float, default=10.0, show_default=True, help="Seconds to wait at most; who must longer is told."
+)
+@click.option("--memory", type=Size(), default=None, help="For adapters in memory, e.g. 2GiB.  [default: no bound]")
+@click.option(
+    "--grace", type=float, default=25.0, show_default=True, help="Seconds to answer what is there at the end."
+)
+@click.option("--keys", type=click.Path(path_type=Path), default=None, help="Clients' keys, from `lingraft serve-key`.")
+@click.option("--admin-keys", type=click.Path(path_type=Path), default=None, help="Keys for the admin verbs.")
+@click.option("--config", type=click.Path(path_type=Path), default=None, help="YAML file of limits and other settings.")
+def serve(
+    words: tuple[str, ...],
+    path: Path,
+    base_id: str | None,
+    device: str | None,
+    dtype: str,
+    host: str,
+    port: int,
+    rows: int,
+    waiting: int,
+    patience: float,
+    memory: int | None,
+    grace: float,
+    keys: Path | None,
+    admin_keys: Path | None,
+    config: Path | None,
+) -> None:
+    """Translate for others: LibreTranslate's, DeepL's and OpenAI's HTTP interfaces, and a web page.
+
+    Limits are on by default and can be set like characters=5000 or rate=600. Without --keys everyone who reaches the
+    port may translate; without --admin-keys nobody can change which languages are served. SIGTERM ends the service
+    when what is there is answered.
+    """
+    settings = _settings(config, words, keys, admin_keys)
+    library = Library.open(path, open_base(base_id or Library.open(path).card.base.id, device, dtype), budget=memory)
+    engine = Engine(library, rows=rows, waiting=waiting, patience=patience)
+    app = _app(engine, settings)
+    if settings.keys is None and not _loopback(host):
+        click.echo(f"warning: everyone who reaches {host}:{port} may translate, since there are no --keys.", err=True)
+    asyncio.run(run(engine, app, host, port, grace))
+
+
+async def run(engine: Engine, app: FastAPI, host: str, port: int, grace: float) -> None:
+    """Serve until the process is told to stop, and answer what is there then.
+
+    Args:
+        engine: The engine; it is started and stopped here.
+        app: The application.
+        host: Address to listen at.
+        port: Its port; 0: a free one.
+        grace: Seconds for what is there at the end.
+    """
+    import uvicorn
+
+    # uvicorn raises the signal again when it is done; the engine must still be stopped then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=logs.config(),
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(grace)),
+        )
+    )
+    engine.start()
+    state = engine.state()
+    logs.write("serving", languages=len(state.languages), offered=len(state.offered), host=host, port=port)
+    for language in state.broken:
+        logs.write("broken", level=logging.ERROR, language=language)
+    try:
+        await server.serve()
+    finally:
+        await engine.stop(2.0)  # who asked over HTTP has been answered
+        logs.write("stopped", answered=engine.state().answered)
+
+
+def _settings(config: Path | None, words: Sequence[str], keys: Path | None, admin_keys: Path | None) -> ServeSettings:
+    """Return the settings of a file, changed by the command line."""
+    settings = override(read(ServeSettings, config) if config else ServeSettings(), words)
+    given = {name: path for name, path in (("keys", keys), ("admin_keys", admin_keys)) if path is not None}
+    return settings.model_copy(update=given)
+
+
+def _app(engine: Engine, settings: ServeSettings) -> FastAPI:
+    """Return the application; a missing extra is said before a port is opened."""
+    try:
+        import uvicorn  # noqa: F401
+
+        from lingraft.serve.app import create_app
+    except ImportError as error:
+        raise ConfigError(
+            f"`lingraft serve` must have its extra, but {error.name} is missing. Run: pip install 'lingraft[serve]'."
+        ) from None
+    return create_app(engine, settings, Detector(engine.library))
+
+
+def _loopback(host: str) -> bool:
+    """Say whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,30 @@
+"""The verb that makes a key for the service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lingraft.atoms import ConfigError
+from lingraft.library.disk import reported, write_file
+from lingraft.serve.keys import make_key, read_keys
+
+
+@click.command("serve-key")
+@click.argument("name")
+@click.option(
+    "--keys", "path", type=click.Path(path_type=Path), required=True, help="File of keys; it is made if missing."
+)
+def serve_key(name: str, path: Path) -> None:
+    """Make a key for a client of `lingraft serve`, keep its hash in a file, and print it once."""
+    key, stored = make_key(name)
+    there = read_keys(path) if path.exists() else {}
+    if name in there:
+        raise ConfigError(f"`name` must be new in {path}, but {name} is there already. Delete its line first.")
+    before = path.read_text(encoding="ascii") if path.exists() else ""
+    gap = "" if not before or before.endswith("\n") else "\n"
+    with reported(path):
+        write_file(path, f"{before}{gap}{stored.line}\n".encode("ascii"))
+        path.chmod(0o600)
+    click.echo(key)

@@ -1,0 +1,241 @@
+"""The engine: many directions on one base in memory, and languages that come, change and go meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from lingraft.atoms import AdapterError, ConfigError, Direction
+from lingraft.direction.sentences import Pieces, split
+from lingraft.library import Library
+from lingraft.serve.answers import Answer, Failed, State, Stopping
+from lingraft.serve.engine_parts import assemble, canaries, report
+from lingraft.serve.engine_worker import CANARY, CANARY_TOKENS, Worker
+from lingraft.serve.queue import Queue, Request
+from lingraft.serve.versions import Served, Way
+
+MOST_ALTERNATIVES = 8
+_LOADERS = 4
+"""Threads that read adapters and split texts, so that neither the model nor the network waits for them."""
+_T = TypeVar("_T")
+
+
+class Engine:
+    """Translates for many callers at once; all methods but the constructor belong to one event loop.
+
+    A request is bound to one version of each adapter when it comes, and keeps it to its end, whatever is
+    installed or removed meanwhile.
+    """
+
+    def __init__(
+        self, library: Library, *, rows: int = 32, waiting: int = 512, patience: float = 10.0, max_tokens: int = 256
+    ) -> None:
+        """Serve all languages of a library that are intact; nothing runs before `start`.
+
+        Args:
+            library: The library with its base; its budget bounds the adapters in memory.
+            rows: Most sentences that run at once.
+            waiting: Most sentences that wait.
+            patience: Seconds that a request may have to wait for its turn; else it is refused at once.
+            max_tokens: The longest translation of one sentence, in tokens.
+
+        Raises:
+            ConfigError: A number is not above 0.
+        """
+        numbers = {"rows": rows, "waiting": waiting, "patience": patience, "max_tokens": max_tokens}
+        if wrong := [
+            f"`{key}` must be above 0, but is {value} instead." for key, value in numbers.items() if value <= 0
+        ]:
+            raise ConfigError("\n".join(wrong))
+        self.library = library
+        self._served = Served.of(library)
+        self._queue = Queue(waiting, patience)
+        self._proved = False
+        self._worker = Worker(library.base, self._queue, rows, max_tokens, self._prove)
+        self._loaders = ThreadPoolExecutor(_LOADERS, "lingraft-loader")
+        self._changing = asyncio.Lock()
+        self._preparing = 0
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start the worker; `state` says when it is ready."""
+        self._worker.start()
+
+    async def stop(self, grace: float = 30.0) -> None:
+        """Take no new work, answer what is there, and end the worker.
+
+        Args:
+            grace: Seconds to wait for what is there; what is not answered by then is refused.
+        """
+        self._stopping = True
+        end = asyncio.get_running_loop().time() + grace
+        while self._preparing and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
+        self._queue.close()
+        left = max(0.0, end - asyncio.get_running_loop().time())
+        if not await asyncio.to_thread(self._worker.join, left):
+            self._worker.halt()
+            await asyncio.to_thread(self._worker.join, 5.0)
+        self._loaders.shutdown(wait=False, cancel_futures=True)
+
+    async def translate(
+        self, texts: Sequence[str], direction: Direction, *, alternatives: int = 0, via: str | None = None
+    ) -> Answer:
+        """Translate texts; long ones are split into sentences and put together again.
+
+        Cancelling the task that waits for it takes the request out at once.
+
+        Args:
+            texts: The texts; line breaks, blank lines and spaces between sentences are kept.
+            direction: The pair of languages.
+            alternatives: How many other translations of each text to look for, by beam search, which is slower.
+            via: ``direct`` or ``pivot``; None: as the library has stored it (see `Served.way`).
+
+        Returns:
+            The translations, and the versions that made all of them.
+
+        Raises:
+            AdapterError: An adapter of the direction is damaged.
+            Busy: The queue is full.
+            ConfigError: A setting is out of range, or what is stored for the direction can't be used.
+            DataError: A sentence is too long for the base.
+            Failed: Computing failed.
+            LanguageError: Both languages are the same.
+            LibraryError: A language is not served.
+            Stopping: The service is being stopped.
+        """
+        if not 0 <= alternatives <= MOST_ALTERNATIVES:
+            raise ConfigError(f"`alternatives` must be from 0 to {MOST_ALTERNATIVES}, but is {alternatives} instead.")
+        self._require_running()
+        self._queue.check(len(texts))
+        return await self._answer(lambda: self._way(direction, via), texts, alternatives + 1)
+
+    def state(self) -> State:
+        """Return what is served and done now."""
+        served, worker = self._served, self._worker
+        return State(
+            languages=served.pointers,
+            offered=served.offered,
+            queue=len(self._queue),
+            running=worker.running,
+            bytes=self.library.shelf.usage().bytes,
+            ready=self._proved and worker.alive and not self._stopping,
+            stopping=self._stopping,
+            failure=worker.failure,
+            broken=served.broken,
+            answered=worker.answered,
+        )
+
+    async def install(self, language: str) -> dict[str, Any]:
+        """Serve a language as it is on disk now: one that is new, or was updated.
+
+        Both adapters are checked and a few words translated with them first; where that fails, what was served
+        before still is.
+
+        Args:
+            language: The language's code.
+
+        Returns:
+            What was done: language, name, versions, the versions before, whether anything changed.
+
+        Raises:
+            AdapterError: An adapter is damaged.
+            Failed: Computing with it failed.
+            LibraryError: The language isn't installed on disk.
+        """
+        async with self._changing:
+            return await self._install(language)
+
+    async def remove(self, language: str) -> dict[str, Any]:
+        """Serve a language no more; requests that have begun end well, and the library on disk keeps it.
+
+        Args:
+            language: The language's code.
+
+        Returns:
+            What was done, as `install` does.
+
+        Raises:
+            LibraryError: The language isn't served.
+        """
+        async with self._changing:
+            served = self._served
+            pointer = served.library.pointer(language)
+            self._served = served.having(language, None)
+            return report(language, None, pointer)
+
+    async def rollback(self, language: str) -> dict[str, Any]:
+        """Go back to what a language had before, on disk (see `Library.rollback`), and serve that.
+
+        Args:
+            language: The language's code.
+
+        Returns:
+            What was done, as `install` does.
+
+        Raises:
+            AdapterError: What it had before is damaged; it is served as it was.
+            Failed: Computing with it failed; it is served as it was.
+            LibraryError: The language isn't installed, or had nothing before.
+        """
+        async with self._changing:
+            await self._load(lambda: self.library.rollback(language))
+            return await self._install(language)
+
+    def _prove(self) -> None:
+        self._proved = True
+
+    def _require_running(self) -> None:
+        if self._stopping:
+            raise Stopping()
+        if self._worker.failure is not None:
+            raise Failed("the service", self._worker.failure)
+
+    async def _load(self, act: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._loaders, act)
+
+    def _way(self, direction: Direction, via: str | None) -> Way:
+        """Return the way of a direction as it is served now; a loader's thread may find it replaced meanwhile."""
+        while True:
+            served = self._served
+            try:
+                return served.way(direction, via)
+            except AdapterError:
+                if served is self._served:  # else the version may be gone with its language
+                    raise
+
+    async def _answer(self, find: Callable[[], Way], texts: Sequence[str], beams: int, canary: bool = False) -> Answer:
+        """Find the way, split the texts, wait for their sentences and join them."""
+
+        def prepare() -> Request:
+            way = find()
+            pieces.extend(split(text, way.direction.source) for text in texts)
+            sentences = [sentence for parts in pieces for _, sentence in parts.sentences()]
+            return Request(way, sentences, beams, CANARY_TOKENS if canary else None)
+
+        pieces: list[Pieces] = []
+        self._preparing += 1
+        try:
+            request = await self._load(prepare)
+            if request.sentences:
+                self._queue.put(request, first=canary)
+            else:
+                request.future.set_result([])
+        finally:
+            self._preparing -= 1
+        return assemble(request.way, pieces, await asyncio.wrap_future(request.future))
+
+    async def _install(self, language: str) -> dict[str, Any]:
+        self._require_running()
+        served = self._served
+        pointer = await self._load(lambda: self.library.pointer(language))
+        before = served.pointers.get(language)
+        if pointer != before or served.failed:  # what failed is tried again
+            wanted = await self._load(lambda: served.having(language, pointer))
+            ways = [partial(wanted.way, direction, "direct") for direction in canaries(language, wanted)]
+            await asyncio.gather(*[self._answer(way, [CANARY], 1, canary=True) for way in ways])
+            self._served = wanted
+        return report(language, pointer, before)

@@ -1,0 +1,90 @@
+"""The verb: a service that starts, answers over a socket, and ends well when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+
+import httpx
+import pytest
+import served
+from click.testing import CliRunner
+
+from lingraft.atoms import ConfigError
+from lingraft.cli import app
+from lingraft.serve.cli import Size, _app, _loopback, _settings, run
+from lingraft.serve.engine import Engine
+from lingraft.serve.settings import ServeSettings
+
+
+@pytest.fixture
+def signals():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_sigterm_ends_the_service_when_what_is_there_is_answered(tmp_path, signals):
+    library = served.library(tmp_path / "lib", ("deu_Latn", "fra_Latn"))
+    engine = Engine(library, rows=2, max_tokens=served.TOKENS)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def main():
+        service = asyncio.create_task(run(engine, _app(engine, ServeSettings()), "127.0.0.1", port, 20.0))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            while True:
+                try:
+                    if (await client.get("/health/ready")).status_code == 200:
+                        break
+                except httpx.ConnectError:
+                    await asyncio.sleep(0.01)
+            ask = {"q": "the small dog", "source": "de", "target": "fr"}
+            tasks = [asyncio.create_task(client.post("/translate", json=ask)) for _ in range(12)]
+            there = 0
+            while there < 12:
+                await asyncio.sleep(0.001)
+                there = engine.state().running + engine.state().queue + engine.state().answered
+            assert engine.state().answered < 12
+            os.kill(os.getpid(), signal.SIGTERM)
+            answers = await asyncio.gather(*tasks)
+        await service
+        return answers
+
+    answers = asyncio.run(asyncio.wait_for(main(), 60))
+    assert [answer.status_code for answer in answers] == [200] * 12
+    assert len({answer.json()["translatedText"] for answer in answers}) == 1
+    assert {answer.headers["x-lingraft-via"] for answer in answers} == {"direct"}
+    assert not engine.state().ready
+    assert engine.state().answered == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("123", 123), ("2k", 2000), ("2 MB", 2_000_000), ("1.5GiB", 3 * 2**29), ("1TiB", 2**40)]
+)
+def test_sizes(text, size):
+    assert Size().convert(text, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "-1", "two", "1e9", "5XB", "1 G B"])
+def test_what_is_no_size_is_refused(text, tmp_path):
+    done = CliRunner().invoke(app, ["serve", "--library", str(tmp_path), "--memory", text], standalone_mode=False)
+    assert "must be a number of bytes" in str(done.exception)
+
+
+def test_settings_come_from_a_file_and_the_command_line(tmp_path):
+    file = tmp_path / "serve.yaml"
+    file.write_text("characters: 10\ntexts: 3\n")
+    found = _settings(file, ["texts=4"], tmp_path / "keys", None)
+    assert (found.characters, found.texts, found.keys, found.admin_keys) == (10, 4, tmp_path / "keys", None)
+    with pytest.raises(ConfigError, match="colour"):
+        _settings(None, ["colour=red"], None, None)
+
+
+def test_addresses_that_only_this_machine_reaches():
+    assert [_loopback(host) for host in ("127.0.0.1", "::1", "localhost")] == [True] * 3
+    assert [_loopback(host) for host in ("0.0.0.0", "10.0.0.1", "example.org")] == [False] * 3

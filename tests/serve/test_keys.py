@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import hmac
+import os
+import stat
+
+import fake
+import pytest
+from click.testing import CliRunner
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from lingraft.atoms import ConfigError
+from lingraft.serve import keys as keys_module
+from lingraft.serve.cli_keys import serve_key
+from lingraft.serve.gate import PUBLIC
+from lingraft.serve.keys import Keys, make_key
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two files of keys, and a key of each."""
+    made = {}
+    for kind in ("keys", "admin"):
+        done = CliRunner().invoke(serve_key, [f"some-{kind}", "--keys", str(tmp_path / kind)])
+        assert done.exit_code == 0, done.output
+        made[kind] = done.output.strip()
+    return tmp_path, made
+
+
+def test_a_file_holds_no_key_and_only_its_owner_reads_it(files):
+    folder, made = files
+    text = (folder / "keys").read_text()
+    assert made["keys"].partition(".")[2] not in text
+    assert made["keys"] not in text
+    assert stat.S_IMODE((folder / "keys").stat().st_mode) == 0o600
+    assert Keys(folder / "keys").who(made["keys"]) == "some-keys"
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, "", ".", "some-keys", "some-keys.", ".x", "x" * 10**6, "some-keys.é\ud800", "nobody.x"]
+)
+def test_what_is_no_key_opens_nothing(files, wrong):
+    folder, made = files
+    keys = Keys(folder / "keys")
+    assert keys.who(wrong) is None
+    assert keys.who(made["admin"]) is None
+    assert keys.who(made["keys"][:-1]) is None
+    assert keys.who(made["keys"] + "x") is None
+
+
+def test_an_empty_name_with_the_hash_of_nobody_opens_nothing(tmp_path, monkeypatch):
+    """Even if someone finds a secret of the hash that unknown names are compared with."""
+    (tmp_path / "keys").write_text("")
+    monkeypatch.setattr(keys_module, "_hash", lambda secret, salt: "0" * 64)
+    assert Keys(tmp_path / "keys").who(".x") is None
+
+
+def test_every_key_is_compared_in_constant_time(files, monkeypatch):
+    folder, made = files
+    seen = []
+    monkeypatch.setattr(keys_module.hmac, "compare_digest", lambda a, b: seen.append((a, b)) or hmac.new is None)
+    keys = Keys(folder / "keys")
+    for key in (made["keys"], "nobody.x", None):
+        keys.who(key)
+    assert [len(a) == len(b) == 64 for a, b in seen] == [True] * 3
+
+
+def test_a_line_that_is_deleted_is_a_key_that_no_longer_opens(files):
+    folder, made = files
+    keys = Keys(folder / "keys")
+    key, stored = make_key("other")
+    (folder / "keys").write_text(f"# ours\n\n{stored.line}\n")
+    assert keys.who(made["keys"]) is None
+    assert keys.who(key) == "other"
+    (folder / "keys").write_text("what is this")
+    assert keys.who(key) is None, "nobody vouches for it"
+    os.unlink(folder / "keys")
+    assert keys.who(key) is None
+
+
+def test_a_file_is_read_strictly(tmp_path):
+    _, stored = make_key("a")
+    (tmp_path / "keys").write_text(f"{stored.line}\nsecret\n{stored.line}\n")
+    with pytest.raises(ConfigError, match=r"line 2.*\n.*line 3"):
+        Keys(tmp_path / "keys")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        fake.app(keys=tmp_path / "none")
+
+
+def test_the_verb_refuses_bad_names_and_names_that_are_there(files):
+    folder, _ = files
+    for name in ("some-keys", "A", "a.b", "", "a b"):
+        done = CliRunner().invoke(serve_key, [name, "--keys", str(folder / "keys")])
+        assert isinstance(done.exception, ConfigError)
+
+
+def _carry(how: str, key: str) -> dict:
+    """A key in each place where clients put it."""
+    headers = {"bearer": {"authorization": f"Bearer {key}"}, "deepl": {"authorization": f"DeepL-Auth-Key {key}"},
+               "x": {"x-api-key": key}}  # fmt: skip
+    return {"headers": headers[how]} if how in headers else {"params": {"api_key": key}} if how == "query" else {}
+
+
+def test_nobody_gets_in(files):
+    """Every route × method × key, and every way to carry one: allowed or refused as it must be, no cell left out."""
+    folder, made = files
+    app = fake.app(keys=folder / "keys", admin_keys=folder / "admin", rate=None)
+    client = TestClient(app)
+    paths = [(path, method) for path, methods in app.openapi()["paths"].items() for method in methods]
+    assert len(paths) >= 18
+    paths += [("/", "get"), ("/static/app.js", "get"), ("/nothing", "get"), ("/nothing", "post"), ("/admin", "get"),
+              ("/admin/nothing", "post"), ("/translate/", "post"), ("/static/%2e%2e/admin/training", "get"),
+              ("/languages", "post"), ("/openapi.json", "get"), ("//admin/training", "get")]  # fmt: skip
+    cells = 0
+    for path, method in paths:
+        place = path.replace("{code}", "deu_Latn").replace("{model}", "de-fr")
+        admin = path == "/admin" or path.startswith("/admin/")
+        public = method == "get" and (path in PUBLIC or path.startswith("/static/"))
+        for kind, key in (("none", ""), ("wrong", "some-keys.wrong"), *made.items()):
+            for how in ("bearer", "deepl", "x", "query", "body"):
+                carried = _carry(how, key) if key else {}
+                if method == "post":
+                    carried["json"] = {"q": "a", "api_key": key} if how == "body" else {"q": "a"}
+                elif how == "body":
+                    continue
+                status = client.request(method, place, **carried).status_code
+                opens = public or kind == ("admin" if admin else "keys")
+                if admin and how in ("query", "body"):
+                    opens = False  # addresses are kept in logs and histories, bodies in caches
+                assert (status in (401, 403)) == (not opens), (path, method, kind, how, status)
+                cells += 1
+    assert cells > 400
+
+
+def test_admin_verbs_are_off_unless_there_is_a_file(files):
+    folder, made = files
+    client = TestClient(fake.app(keys=folder / "keys"))
+    for key in made.values():
+        answer = client.post("/admin/languages/deu_Latn", headers={"authorization": f"Bearer {key}"})
+        assert answer.status_code == 404
+    open_to_all = TestClient(fake.app())
+    assert open_to_all.post("/admin/languages/deu_Latn").status_code == 404
+
+
+def test_a_limit_counts_for_each_key(files, tmp_path):
+    folder, made = files
+    key, stored = make_key("second")
+    with (folder / "keys").open("a") as file:
+        file.write(stored.line + "\n")
+    client = TestClient(fake.app(keys=folder / "keys", rate=1.0, burst=1))
+    ask = lambda key: client.get("/v2/usage", headers={"authorization": f"DeepL-Auth-Key {key}"}).status_code
+    assert [ask(made["keys"]), ask(made["keys"]), ask(key), ask("no")] == [200, 429, 200, 403]
+
+
+def test_every_route_is_in_the_description():
+    """So that the matrix above knows it."""
+    app = fake.app()
+    described = set(app.openapi()["paths"])
+    assert {route.path for route in app.routes if isinstance(route, APIRoute)} <= described
