@@ -168,7 +168,7 @@ class Identifier:
         self.languages: tuple[str, ...] = tuple(sorted(profiles))
         grams = sorted(set().union(*(profile.counts for profile in profiles.values())))
         self._index = {gram: row for row, gram in enumerate(grams)}
-        shares = np.zeros((len(grams), len(self.languages)))  # n-gram, language
+        shares = np.zeros((len(grams), len(self.languages)), dtype=np.float32)  # n-gram, language
         for column, code in enumerate(self.languages):
             profile = profiles[code]
             for gram, count in profile.counts.items():
@@ -194,7 +194,7 @@ class Identifier:
         if 2 * sum(letter in self._index for letter in letters) < len(letters):
             return UNKNOWN, 0.0
         rows = [self._index[gram] for word in found for gram in ngrams(word) if gram in self._index]
-        scores = self._logs[rows].sum(axis=0)  # language
+        scores = self._logs[rows].sum(axis=0, dtype=np.float64)  # language
         best = int(scores.argmax())
         return self.languages[best], float(scores[best] - np.delete(scores, best).max())
 
