@@ -56,7 +56,7 @@ def learn(setting: Setting) -> None:
     found = learner.indexing() if isinstance(learner, JointLearner) else None
     if found is None:
         raise RuntimeError("nothing was learned")
-    comment = f"Learned by runs/lslo.py on runs/out/seq2seq_base, as in {PAPER}"
+    comment = f"Learned by runs/lslo.py on benchmarks/seq2seq_base, as in {PAPER}"
     recipe_file.write(found.recipe(), setting.path("indexing.yaml"), comment)
     result = {**found.to_json(), "trials": tuned.trials, "regime": regime.model_dump(mode="json")}
     write_json(setting.path("indexing.json"), result)
@@ -177,7 +177,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Language-specific LoRA beside its baselines.")
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"some of {', '.join(STEPS)}; all of them by default")
     parser.add_argument("--out", type=Path, default=None, help="folder of the results and of data/")
-    parser.add_argument("--base", default="runs/out/seq2seq_base", help="the base of runs/seq2seq_base.sh")
+    parser.add_argument("--base", default="benchmarks/seq2seq_base", help="the base of runs/seq2seq_base.sh")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--learn-epochs", type=int, default=5, help="epochs of learning the indexing")
     parser.add_argument("--limit", type=int, default=None, help="most training rows of each direction")

@@ -121,7 +121,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=lslo_data.SEED)
     args = parser.parse_args()
     args.steps = args.steps or (60 if args.smoke else 4000)
-    args.out = args.out or Path("runs/out/seq2seq_base" + ("_smoke" if args.smoke else ""))
+    args.out = args.out or Path("runs/out/seq2seq_base_smoke" if args.smoke else "benchmarks/seq2seq_base")
     return args
 
 
