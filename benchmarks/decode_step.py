@@ -1,4 +1,4 @@
-"""What a decoding step costs with many directions in the batch, against the base alone and against PEFT.
+r"""What a decoding step costs with many directions in the batch, against the base alone and against PEFT.
 
 One token of each of 32 rows passes a Llama-class base that has a cache; ways alternate in one process:
 
@@ -13,89 +13,118 @@ Bound: the base's weights are read once, in · out values a site; each distinct 
 the bandwidth at which a large tensor is read here.
 
     python benchmarks/decode_step.py [--rounds 7] [--json OUT.json]
+
+On a GPU, where it has not been measured yet, with the kernels beside each other:
+
+    python benchmarks/decode_step.py --device cuda --shape 8b --layers 32 --dtype bfloat16 --batch 64 --steps 8 \
+        --case "all linears, r 3+3, 64 directions" --kernel fused grouped --json OUT.json
 """
 
 from __future__ import annotations
 
 import statistics
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from peers import PATHS, alternate, bandwidth, bank, fill, llama, parser, ratio, with_peft, write
+from peers import PATHS, alternate, bandwidth, bank, fill, llama, llama_8b, parser, ratio, with_peft, write
 from transformers import DynamicCache
 
-from lingraft.atoms import Direction, Scope
+from lingraft.atoms import AdapterName, Direction, Role, Scope
 from lingraft.delta import Plan, Route, Routing
+from lingraft.delta.kernels import KERNELS
 from lingraft.direction import Recipe, compose, route
 
 ATTENTION = ("q", "k", "v", "o")
-CASES = {  # sites, rank of each role, directions, what issue and table promise
-    "q,k,v,o, r 8+8, 32 directions": (ATTENTION, 8, 32, 1.2),
-    "all linears, r 16+16, 8 directions": (tuple(PATHS), 16, 8, 1.3),
-    "all linears, r 16+16, 32 directions": (tuple(PATHS), 16, 32, 1.6),
+ALL = tuple(PATHS)
+
+
+class Shape(NamedTuple):
+    """What passes, and what it carries."""
+
+    names: tuple[str, ...]  # sites
+    rank: int  # of each of the two roles
+    directions: int
+    target: float | None = None  # ratio to the base that is promised
+
+
+CASES = {
+    "q,k,v,o, r 8+8, 32 directions": Shape(ATTENTION, 8, 32, 1.2),
+    "all linears, r 16+16, 8 directions": Shape(ALL, 16, 8, 1.3),
+    "all linears, r 16+16, 32 directions": Shape(ALL, 16, 32, 1.6),
+    "all linears, r 3+3, 64 directions": Shape(ALL, 3, 64, 1.2),  # at 8B, 0.1 % of the parameters an adapter
 }
-RESIDENT = 100  # languages
 
 
-def stepper(model: Any, ids: torch.Tensor, before: int, **more: Any) -> Callable[[], None]:
-    """Return a step of one token per row after ``before`` tokens; the cache is cut back each time."""
+def stepper(model: Any, ids: torch.Tensor, options: Any, **more: Any) -> Callable[[], None]:
+    """Return steps of one token per row after ``--before`` tokens; the cache is cut back each time."""
     cache = DynamicCache(config=model.config)
     with torch.no_grad():
-        model(ids.repeat(1, before), past_key_values=cache, use_cache=True, **more)
+        model(ids.repeat(1, options.before), past_key_values=cache, use_cache=True, **more)
 
     @torch.no_grad()
     def step() -> None:
-        model(ids, past_key_values=cache, use_cache=True, **more)
-        cache.crop(-1)
+        for _ in range(options.steps):
+            model(ids, past_key_values=cache, use_cache=True, **more)
+            cache.crop(-1)
 
     return step
 
 
-def routed(base: Any, routes: Sequence[Route], ids: torch.Tensor, before: int) -> Callable[[], None]:
-    """Return a step under hooks that are set to the rows."""
-    plan, step = Plan(base, routes), stepper(base.model, ids, before)
+def routed(
+    base: Any, routes: Sequence[Route], ids: torch.Tensor, options: Any, kernel: str | None = None
+) -> Callable[[], None]:
+    """Return steps under hooks that are set to the rows."""
+    plan, step = Plan(base, routes), stepper(base.model, ids, options)
 
     def within() -> None:
-        with Routing(base) as routing:
+        with Routing(base, kernel) as routing:
             routing.use(plan)
             step()
 
     return within
 
 
-def measure(case: str, options: Any) -> dict[str, Any]:
-    names, rank, count, target = CASES[case]
-    base = llama(options.width, options.layers, dtype=getattr(torch, options.dtype))
-    rows, ids = options.batch, torch.full((options.batch, 1), 5)
-    codes = [f"l{i:02d}_Latn" for i in range(count)]
-    directions = [Direction(codes[i % count], codes[(i + 1) % count]) for i in range(rows)]
-    recipe, ways = Recipe(), {"base": stepper(base.model, ids, options.before)}
+def measure(shape: Shape, options: Any) -> dict[str, Any]:
+    """Return the times of all ways for a shape, and what its bounds are."""
+    names, rank, count, target = shape
+    dtype, rows = getattr(torch, options.dtype), options.batch
+    if options.shape == "8b":
+        base = llama_8b(options.layers, dtype, options.device)
+    else:
+        base = llama(options.width, options.layers, dtype=dtype, device=options.device)
+    ids = torch.full((rows, 1), 5, device=options.device)
+    codes = [f"l{i:02d}_Latn" for i in range(max(count, 2))]
+    directions = [Direction(codes[i % count], codes[(i % count + 1) % len(codes)]) for i in range(rows)]
+    recipe, ways = Recipe(), {"base": stepper(base.model, ids, options)}
     held = bank(base, codes, names, rank)
-    table = {where: route(held, recipe, where) for where in directions}
-    ways["ours"] = routed(base, [table[where] for where in directions], ids, options.before)
-    scoped = bank(base, codes, names, rank, scoped=True)
-    table = {where: route(scoped, recipe, where) for where in directions}
-    ways["scoped"] = routed(base, [table[where] for where in directions], ids, options.before)
+    routes = lambda bank: list(map({where: route(bank, recipe, where) for where in directions}.get, directions))
+    ways["ours"] = routed(base, routes(held), ids, options)
+    for kernel in options.kernel:
+        ways[f"ours, {kernel}"] = routed(base, routes(held), ids, options, kernel)
+    ways["scoped"] = routed(base, routes(bank(base, codes, names, rank, scoped=True)), ids, options)
     if options.resident:
-        full = bank(base, codes + [f"m{i:02d}_Latn" for i in range(RESIDENT - count)], names, rank)
-        table = {where: route(full, recipe, where) for where in directions}
-        ways["resident"] = routed(base, [table[where] for where in directions], ids, options.before)
+        full = bank(base, codes + [f"m{i:02d}_Latn" for i in range(options.resident - count)], names, rank)
+        ways["resident"] = routed(base, routes(full), ids, options)
     if options.peft:
         unique = list(dict.fromkeys(directions))
         model = with_peft(base, names, 2 * rank, [str(where) for where in unique]).eval()
         for where in unique:
             fill(model, str(where), base, compose(held, recipe, where).updates[Scope.EVERYWHERE])
-        ways["peft"] = stepper(model, ids, options.before, adapter_names=[str(where) for where in directions])
+        ways["peft"] = stepper(model, ids, options, adapter_names=[str(where) for where in directions])
     times = alternate(ways, options.rounds)
     size = torch.finfo(base.dtype).bits // 8
     own = sum(p.numel() for p in base.model.parameters()) * size
-    adapters = sum(u.A.numel() + u.B.numel() for a in held.values() for u in a.updates.values()) * size
-    seconds = statistics.median(times["base"])
+    there = {
+        name for d in directions for name in (AdapterName(d.source, Role.SOURCE), AdapterName(d.target, Role.TARGET))
+    }
+    adapters = sum(u.A.numel() + u.B.numel() for name in there for u in held[name].updates.values()) * size
+    seconds, ours = (statistics.median(times[name]) / options.steps for name in ("base", "ours"))
     found = {
         "ratios": {name: ratio(times, name, "base") for name in ways}, "seconds": times, "target": target,
         "bytes": 1 + adapters / own, "roof": 1 + adapters / options.bandwidth / seconds, "base bytes": own,
-        "adapter bytes": adapters,
+        "adapter bytes": adapters, "read GB/s": (own + adapters) / ours / 1e9,
     }  # fmt: skip
     if options.peft:
         added = {name: found["ratios"][name] - 1 for name in ("ours", "peft")}
@@ -103,24 +132,34 @@ def measure(case: str, options: Any) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    options = parser(__doc__)
+def settings(options: ArgumentParser) -> ArgumentParser:
+    """Add what can be set of the base and the batch."""
+    options.add_argument("--shape", choices=["llama", "8b"], default="llama", help="8b: the shapes of Llama 3 8B")
     options.add_argument("--width", type=int, default=1024)
     options.add_argument("--layers", type=int, default=4)
     options.add_argument("--batch", type=int, default=32)
     options.add_argument("--before", type=int, default=32, help="tokens in the cache")
+    options.add_argument("--steps", type=int, default=1, help="tokens of a turn; more where hooking them costs as much")
     options.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    options.add_argument("--case", choices=list(CASES), action="append")
+    options.add_argument("--device", default="cpu")
+    options.add_argument("--kernel", nargs="*", default=[], choices=list(KERNELS), help="ways of their own")
     options.add_argument("--no-peft", dest="peft", action="store_false")
-    options.add_argument("--no-resident", dest="resident", action="store_false")
+    options.add_argument("--resident", type=int, default=100, help="languages in the bank; 0: leave that way out")
+    return options
+
+
+def main() -> None:
+    options = settings(parser(__doc__))
+    options.add_argument("--case", choices=list(CASES), action="append", help="default: those with as many rows")
     options = options.parse_args()
-    options.bandwidth = bandwidth()
+    options.bandwidth = bandwidth(device=options.device)
     print(f"reading: {options.bandwidth / 1e9:.1f} GB/s")
     results = {}
-    for case in options.case or CASES:
-        results[case] = found = measure(case, options)
+    for case in options.case or [case for case, shape in CASES.items() if shape.directions <= options.batch]:
+        results[case] = found = measure(CASES[case], options)
         ratios = "  ".join(f"{name} {value:.2f}" for name, value in found["ratios"].items())
         print(f"{case} (target {found['target']}): {ratios}  | bytes {found['bytes']:.2f}  roof {found['roof']:.2f}")
+        print(f"  ours reads {found['read GB/s']:.1f} GB/s")
         if options.peft:
             print(f"  PEFT adds {found['peft added / ours added']:.1f} x what we add")
     write(options, {"cases": results})

@@ -35,7 +35,7 @@ class Bare:
         self.model = model.eval().requires_grad_(False)
         self.family = family_of(family)
         self.sites = find_sites(model, self.family, model.config)
-        self.device = torch.device("cpu")
+        self.device = next(model.parameters()).device
         self.dtype = next(model.parameters()).dtype
         self.format = type("Format", (), {"pad": 1})()
         self.borrowed: dict[str, str] = {}
@@ -54,13 +54,23 @@ class Bare:
         return module.out_features, module.in_features
 
 
-def llama(d: int, layers: int, vocabulary: int = 8000, dtype: torch.dtype = torch.float32) -> Bare:
+def llama(d: int, layers: int, vocabulary: int = 8000, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Bare:
     """A Llama-class base: feed-forward of 8/3 · d as in Llama 2, heads of 64."""
     config = LlamaConfig(
         vocab_size=vocabulary, hidden_size=d, intermediate_size=-(-8 * d // 3 // 64) * 64, num_hidden_layers=layers,
         num_attention_heads=d // 64, num_key_value_heads=d // 64, tie_word_embeddings=True,
     )  # fmt: skip
-    return Bare(LlamaForCausalLM(config).to(dtype), "llama")
+    return Bare(LlamaForCausalLM(config).to(device, dtype), "llama")
+
+
+def llama_8b(layers: int = 32, dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> Bare:
+    """A base of the shapes of Llama 3 8B, made where it will be."""
+    config = LlamaConfig(
+        vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=layers, num_attention_heads=32,
+        num_key_value_heads=8, tie_word_embeddings=True,
+    )  # fmt: skip
+    with torch.device(device):
+        return Bare(LlamaForCausalLM(config).to(dtype), "llama")
 
 
 def m2m(d: int, layers: int, vocabulary: int) -> Bare:
@@ -83,7 +93,8 @@ def bank(base: Bare, languages: Sequence[str], names: Sequence[str], rank: int, 
                 if site.name in names:
                     out, inn = base.shape(site)
                     a, b = torch.randn(rank, inn, generator=g), torch.randn(out, rank, generator=g)
-                    updates[site] = Update((a / inn**0.5).to(base.dtype), (b * 0.01).to(base.dtype))
+                    cast = lambda t: t.to(base.device, base.dtype)
+                    updates[site] = Update(cast(a / inn**0.5), cast(b * 0.01))
             scope = (Scope.SOURCE if role is Role.SOURCE else Scope.TARGET) if scoped else Scope.EVERYWHERE
             adapters.append(Adapter(language, role, scope, updates))
     return Bank(adapters)
@@ -119,6 +130,8 @@ def alternate(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
         for name, way in ways.items():
             start = time.perf_counter()
             way()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             if number:
                 times[name].append(time.perf_counter() - start)
     return times
@@ -129,9 +142,9 @@ def ratio(times: Mapping[str, Sequence[float]], name: str, to: str) -> float:
     return statistics.median(a / b for a, b in zip(times[name], times[to], strict=True))
 
 
-def bandwidth(megabytes: int = 256) -> float:
-    """Bytes per second at which a large tensor is read here; the best of a few reads."""
-    values = torch.ones(megabytes * 2**18)
+def bandwidth(megabytes: int = 256, device: str = "cpu") -> float:
+    """Bytes per second at which a large tensor is read on a device; the best of a few reads."""
+    values = torch.ones(megabytes * 2**18, device=device)
     return values.numel() * 4 / min(alternate({"read": values.sum}, 5)["read"])
 
 
@@ -148,5 +161,7 @@ def write(options: argparse.Namespace, found: Mapping[str, Any]) -> None:
     if options.json:
         settings = {key: value for key, value in vars(options).items() if key != "json"}
         machine = {"torch": torch.__version__, "threads": torch.get_num_threads(), "machine": platform.platform()}
+        if torch.cuda.is_available():
+            machine["gpu"] = torch.cuda.get_device_name()
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({**found, "settings": settings, **machine}, indent=1, default=str) + "\n")

@@ -19,7 +19,8 @@ from typing import Any
 HERE = Path(__file__).parent
 TINY = ["--width", "128", "--layers", "1", "--rounds", "1"]
 QUICK: dict[str, list[str]] = {  # benchmark → options of a quick run
-    "decode_step": [*TINY, "--no-resident"],
+    "decode_step": [*TINY, "--resident", "0"],
+    "decode_sweep": [*TINY, "--resident", "0", "--batch", "8"],
     "train_step": [*TINY, "--rows", "16", "--adapters", "1", "8"],
     "train_many": ["--pairs", "120", "--epochs", "1"],
     "train_memory": ["--width", "128", "--layers", "1", "--rows", "8", "--vocabulary", "8000"],
@@ -32,6 +33,9 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     """Return what a benchmark found, a line per number or table of numbers."""
     if "cases" in found:
         return [f"{case}: {line}" for case, each in found["cases"].items() for line in lines(each)]
+    if "sweeps" in found:
+        at = [(what, point) for what, points in found["sweeps"].items() for point in points]
+        return [f"{what} {point['at']}: {line}" for what, point in at for line in lines({"ratios": point["ratios"]})]
     made = [f"{k} {v:.2f}" for k, v in found.items() if isinstance(v, float)]
     tables = {name: found[name] for name in ("ratios", "milliseconds", "bytes") if isinstance(found.get(name), dict)}
     made += [f"{name}: " + ", ".join(f"{k} {v:.4g}" for k, v in table.items()) for name, table in tables.items()]

@@ -3,7 +3,8 @@
 - lingraft K: K learners take a step each, over all rows together; r 16 at all linears of a Llama-class base, bf16
   autocast, clip and AdamW for every learner by itself;
 - peft: one PEFT adapter of the same rank and sites on the same batches, through our loss, one clip and one AdamW;
-- peft whole: the same with the logits of every position, as ``model(labels=…)`` computes them.
+- peft whole: the same with the logits of every position, as ``model(labels=…)`` computes them;
+- base: no adapter: forward, and backward as far as the embeddings' output.
 
 Bound: a token costs 4 · in · out FLOPs of the frozen base at a site (forward, and the gradient of its input) and
 6 · r · (in + out) of its adapter, whatever K. Bytes: an adapter's factors and their gradients are read and written
@@ -11,6 +12,10 @@ once per batch that it has rows in, so the more adapters, the fewer tokens share
 and writes six values a parameter. ``adapter share`` says how many FLOPs the adapter adds.
 
     python benchmarks/train_step.py [--rounds 7] [--json OUT.json]
+
+On a GPU, where it has not been measured yet:
+
+    python benchmarks/train_step.py --device cuda --shape 8b --layers 32 --rank 3 --adapters 1 8 64 --json OUT.json
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from peers import PATHS, Bare, alternate, llama, parser, ratio, with_peft, write
+from peers import PATHS, Bare, alternate, llama, llama_8b, parser, ratio, with_peft, write
 
 from lingraft.atoms import AdapterName, Direction, Role, Scope
 from lingraft.base import Encoded
@@ -71,7 +76,7 @@ def peft_step(
         optimizer.zero_grad()
         for members in pack([data], regime.tokens):
             batch = collate(bare, members)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast(base.device.type, torch.bfloat16):
                 if whole:
                     labels = torch.nn.functional.pad(batch.labels, (1, 0), value=-100)[:, :-1]
                     loss = wrapped(input_ids=batch.ids, labels=labels, num_items_in_batch=total).loss
@@ -84,6 +89,20 @@ def peft_step(
     return step
 
 
+def base_step(base: Bare, regime: Modular, data: Sequence[Row]) -> Callable[[], None]:
+    """Return what a step passes of the base alone; nothing is trained."""
+
+    def step() -> None:
+        wanted = lambda module, args, output: output.requires_grad_()
+        with base.model.get_input_embeddings().register_forward_hook(wanted):
+            for members in pack([data], regime.tokens):
+                with torch.autocast(base.device.type, torch.bfloat16):
+                    loss = torch.stack(losses(base, collate(base, members), regime.label_smoothing)).sum()
+                loss.backward()
+
+    return step
+
+
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--width", type=int, default=1024)
@@ -92,15 +111,21 @@ def main() -> None:
     options.add_argument("--length", type=int, default=20)
     options.add_argument("--rank", type=int, default=16)
     options.add_argument("--adapters", type=int, nargs="+", default=[1, 8, 32, 200])
+    options.add_argument("--shape", choices=["llama", "8b"], default="llama", help="8b: the shapes of Llama 3 8B")
+    options.add_argument("--device", default="cpu")
     options = options.parse_args()
     keep_freed_memory()
-    base = llama(options.width, options.layers)
+    if options.shape == "8b":
+        base = llama_8b(options.layers, device=options.device)
+    else:
+        base = llama(options.width, options.layers, device=options.device)
     base.model.set_attn_implementation("eager")
     data = rows(options.rows, 8000, options.length)
     regime = Modular(rank=options.rank, rows=options.rows, epochs=10**6, scope="everywhere")
     ways: dict[str, Callable[[], object]] = {
         "peft": peft_step(base, regime, data, whole=False),
         "peft whole": peft_step(base, regime, data, whole=True),
+        "base": base_step(base, regime, data),
     }
 
     def ours(active: Sequence[Any]) -> Callable[[], None]:

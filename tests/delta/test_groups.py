@@ -26,14 +26,17 @@ def test_sorting_and_spreading_are_undone(owners):
     assert torch.equal(groups.collect(groups.spread(x)), x)
 
 
-@given(owners(), st.data())
-def test_rows_that_leave_take_their_empty_groups_along(owners, data):
+@given(owners(), st.integers(1, 4), st.one_of(st.none(), st.integers(1, 5)), st.data())
+def test_stretches_cover_every_position_of_the_live_groups_once(owners, length, most, data):
     groups = Groups(owners)
-    rows = sorted(data.draw(st.sets(st.integers(0, len(owners) - 1), min_size=1)))
-    picked, left = groups.pick(rows)
-    assert [left[group] for group in picked.owners] == [owners[row] for row in rows]
-    assert min(picked.counts) > 0
-    assert groups.repeat(3).owners == tuple(owner for owner in owners for _ in range(3))
+    live = tuple(data.draw(st.lists(st.booleans(), min_size=len(groups), max_size=len(groups))))
+    covered = []
+    for group, first, stop in groups.tiles(length, most, live).tolist():
+        assert 0 < stop - first <= (most or len(owners) * length)
+        covered += [(group, divmod(at, length)) for at in range(first, stop)]
+    rows = groups.standing.tolist()
+    assert all(owners[rows[place]] == group for group, (place, _) in covered)
+    assert len(set(covered)) == len(covered) == length * sum(live[owner] for owner in owners)
 
 
 @given(owners())
@@ -49,5 +52,6 @@ def test_what_groups_hold_is_laid_out_for_rows_and_gradients_are_summed_in_its_p
 
 
 def test_groups_of_beams_are_made_once():
-    groups = Groups([0, 1])
+    groups = Groups([0, 1, 0])
     assert groups.repeat(2) is groups.repeat(2)
+    assert groups.repeat(2).owners == (0, 0, 1, 1, 0, 0)

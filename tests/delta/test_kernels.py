@@ -4,68 +4,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mixes import case, formula, leaves, run
 
+from lingraft.atoms.errors import ConfigError
+from lingraft.delta import kernels
 from lingraft.delta.groups import Groups
 from lingraft.delta.kernels import KERNELS, choose, describe
 from lingraft.delta.stack import Mix, Stack
 
-
-def case(seed: int, count: int, spans: bool, sites: int = 1, dtype: torch.dtype = torch.float64) -> tuple:
-    """Random shapes, ranks, orders of rows, groups without an update; every site has one of a group."""
-    g = torch.Generator().manual_seed(seed)
-    n = lambda low, high: int(torch.randint(low, high, (), generator=g))
-    inn, length = n(1, 9), n(1, 6)
-    owners = [group for group in range(count) for _ in range(n(1, 4))]
-    if n(0, 2):
-        owners = [owners[i] for i in torch.randperm(len(owners), generator=g)]
-    leaf = lambda *shape: torch.randn(*shape, generator=g, dtype=dtype).requires_grad_()
-    stack, bases = [], []
-    for _ in range(sites):
-        out, mixes = n(1, 9), []
-        for i in range(count):
-            if i and n(0, 4) == 0:
-                mixes.append(None)
-                continue
-            r = n(1, 5)
-            extra = torch.randn(r, generator=g, dtype=dtype) if spans and n(0, 3) else None
-            mixes.append(Mix(leaf(r, inn), leaf(out, r), leaf(r), extra))
-        stack.append(mixes)
-        bases.append(leaf(len(owners), length, out))
-    x = leaf(len(owners), length, inn)
-    span = torch.randint(0, 2, (len(owners), length, 1), generator=g).to(dtype) if spans else None
-    return x, stack, bases, Groups(owners), span
+PLAIN = KERNELS.keys() - {"fused"}
 
 
-def run(kernel: str, x, stack, bases, groups, span) -> list[torch.Tensor]:
-    made = KERNELS[kernel].shrink(x, Stack(stack), groups, span)
-    return [KERNELS[kernel].expand(b.clone(), each, groups) for b, each in zip(bases, made, strict=True)]
-
-
-def formula(x, stack, bases, groups, span) -> list[torch.Tensor]:
-    """Position by position: base + Σᵢ gainᵢ · B[:, i] (A[i, :] · x)."""
-    found = []
-    for mixes, base in zip(stack, bases, strict=True):
-        rows = []
-        for n, owner in enumerate(groups.owners):
-            mix = mixes[owner]
-            for t in range(x.shape[1]):
-                if mix is None:
-                    rows.append(base[n, t])
-                    continue
-                gain = mix.target_gain
-                if mix.extra is not None and span is not None:
-                    gain = gain + span[n, t] * mix.extra
-                rows.append(base[n, t] + (mix.B * gain) @ mix.A @ x[n, t])
-        found.append(torch.stack(rows).view_as(base))
-    return found
-
-
-def leaves(x, stack, bases) -> list[torch.Tensor]:
-    mixes = [mix for mixes in stack for mix in mixes if mix is not None]
-    return [x, *bases, *(t for mix in mixes for t in (mix.A, mix.B, mix.target_gain))]
-
-
-@pytest.mark.parametrize("kernel", sorted(KERNELS))
+@pytest.mark.parametrize("kernel", sorted(PLAIN))
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 5), spans=st.booleans(), sites=st.integers(1, 3))
 def test_every_kernel_is_the_formula_forward_and_backward(kernel, seed, count, spans, sites):
@@ -80,7 +30,7 @@ def test_every_kernel_is_the_formula_forward_and_backward(kernel, seed, count, s
         torch.testing.assert_close(a if a is not None else torch.zeros_like(b), b, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("kernel", sorted(KERNELS))
+@pytest.mark.parametrize("kernel", sorted(PLAIN))
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 5), spans=st.booleans())
 def test_what_is_stacked_once_without_gradients_is_the_same(kernel, seed, count, spans):
@@ -96,7 +46,7 @@ def test_what_is_stacked_once_without_gradients_is_the_same(kernel, seed, count,
                     torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("kernel", sorted(KERNELS))
+@pytest.mark.parametrize("kernel", sorted(PLAIN))
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
 def test_lower_precisions_stay_within_their_own_noise_forward_and_backward(kernel, dtype, most):
     g = torch.Generator().manual_seed(5)
@@ -123,3 +73,19 @@ def test_a_kernel_is_chosen_for_every_shape_and_described(owners, length, rank):
     numbers = {owner: i for i, owner in enumerate(dict.fromkeys(owners))}
     assert choose(Groups([numbers[owner] for owner in owners]), length, rank) in KERNELS
     assert describe().keys() == KERNELS.keys()
+
+
+def test_the_fused_kernel_is_chosen_on_a_gpu_that_has_triton_unless_nothing_has_to_move(monkeypatch):
+    even, mixed = Groups([0, 1, 2], "cuda"), Groups([0, 1, 0], "cuda")
+    for there in (True, False):
+        monkeypatch.setattr(kernels, "has_triton", lambda there=there: there)
+        assert choose(even, 1, 8) == "grouped"
+        assert (choose(mixed, 1, 8) == "fused") is there
+        assert choose(Groups([0, 1, 0]), 1, 8) != "fused"
+
+
+def test_the_fused_kernel_without_triton_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(kernels, "has_triton", lambda: False)
+    kernels._fused.cache_clear()
+    with pytest.raises(ConfigError, match="Triton must be installed for the kernel `fused`"):
+        run("fused", *case(1, 2, spans=False))

@@ -31,11 +31,7 @@ class Groups:
         for owner in self.owners:
             self.counts[owner] += 1
         self._repeated: dict[int, Groups] = {}
-
-    @classmethod
-    def of_counts(cls, counts: Sequence[int], device: torch.device | str = "cpu") -> Groups:
-        """Return groups of consecutive rows with these numbers of rows, each at least 1."""
-        return cls([group for group, count in enumerate(counts) for _ in range(count)], device)
+        self._tiles: dict[tuple[int, int | None, tuple[bool, ...]], Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -53,7 +49,12 @@ class Groups:
     @cached_property
     def order(self) -> Tensor | None:
         """[N] the row numbers group by group; None where they are in that order already."""
-        return None if self.in_order else self._index(self._order)
+        return None if self.in_order else self.standing
+
+    @cached_property
+    def standing(self) -> Tensor:
+        """[N] the row numbers group by group."""
+        return self._index(self._order)
 
     @cached_property
     def inverse(self) -> Tensor | None:
@@ -94,6 +95,29 @@ class Groups:
                 places[row] = group * most + i
         return self._index(places)
 
+    def tiles(self, length: int, most: int | None, live: tuple[bool, ...]) -> Tensor:
+        """Cut the positions of the batch, group by group, into stretches within one group.
+
+        Args:
+            length: Positions of a row, T.
+            most: Positions of a stretch, at most; None: each group is one stretch.
+            live: Which groups are cut; the positions of the others are in no stretch.
+
+        Returns:
+            [stretches, 3]: the group, the first position and the one after the last, counted in the order of
+            ``standing``.
+        """
+        key = length, most, live
+        if key not in self._tiles:
+            found = []
+            for group, (start, stop) in enumerate(pairwise(self.bounds)):
+                first, end = start * length, stop * length
+                if live[group]:
+                    step = most or end - first
+                    found += [(group, at, min(at + step, end)) for at in range(first, end, step)]
+            self._tiles[key] = torch.tensor(found, device=self.device, dtype=torch.int64).view(-1, 3)
+        return self._tiles[key]
+
     def sort(self, t: Tensor) -> Tensor:
         """Return the rows of [N, …] group by group."""
         return t if self.order is None or self.inverse is None else _Spread.apply(t, self.order, self.inverse)
@@ -118,12 +142,6 @@ class Groups:
     def of_rows(self, t: Tensor, dtype: torch.dtype) -> Tensor:
         """Return for each row what [G, …] holds of its group, in a type to compute in; gradients are summed in t's."""
         return t.to(dtype) if self.index is None else _OfRows.apply(t, self.index, dtype)
-
-    def pick(self, rows: Sequence[int]) -> tuple[Groups, list[int]]:
-        """Return the groups of some rows, numbered anew, and the old number of each group that is left."""
-        left = sorted({self.owners[row] for row in rows})
-        number = {old: new for new, old in enumerate(left)}
-        return Groups([number[self.owners[row]] for row in rows], self.device), left
 
     def repeat(self, factor: int) -> Groups:
         """Return the groups where each row stands ``factor`` times side by side, as beams do."""

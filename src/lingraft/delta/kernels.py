@@ -20,6 +20,8 @@ are adapters that are read once, whatever the number of their rows, and nothing 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -28,6 +30,7 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 from torch.nn.functional import linear
 
+from lingraft.atoms.errors import ConfigError
 from lingraft.delta.groups import Groups
 from lingraft.delta.stack import Stack
 
@@ -105,6 +108,38 @@ def _grouped_expand(onto: Tensor, shrunk: Shrunk, groups: Groups) -> Tensor:
     return onto.add_(groups.collect(term))
 
 
+def _fused_shrink(x: Tensor, stack: Stack, groups: Groups, span: Tensor | None) -> list[Shrunk]:
+    """One program for all sites and groups: no row moves and no factor is copied; what comes of it is fp32."""
+    made = stack.tensors(x.dtype, span is not None)
+    hidden = _fused()(x, made.A, groups, tuple(map(any, zip(*stack.live, strict=True))))  # N, T, ΣR
+    gate = made.gate(lambda t: groups.of_rows(t, hidden.dtype), None if span is None else span.to(hidden.dtype))
+    parts = (hidden if gate is None else hidden * gate).split(stack.ranks, -1)
+    return [Shrunk(part, (b, live)) for part, b, live in zip(parts, made.B, stack.live, strict=True)]
+
+
+def _fused_expand(onto: Tensor, shrunk: Shrunk, groups: Groups) -> Tensor:
+    return _fused()(shrunk.hidden, shrunk.B[0], groups, shrunk.B[1], onto)
+
+
+@cache
+def _fused() -> Callable[..., Tensor]:
+    """Return the product that Triton compiles."""
+    if not has_triton():
+        raise ConfigError(
+            "Triton must be installed for the kernel `fused`, but is missing instead. Install a build of PyTorch "
+            "for CUDA, which brings it along, or choose another kernel."
+        )
+    from lingraft.delta.triton_kernels import product
+
+    return product
+
+
+@cache
+def has_triton() -> bool:
+    """Return whether Triton is installed."""
+    return find_spec("triton") is not None
+
+
 def _added(onto: Tensor, hidden: Tensor, b: Tensor) -> Tensor:
     """Return ``onto`` plus the products of [G, n, R] and [G, out, R], in place; rows of a group stand together."""
     found: Tensor = _Added.apply(onto, hidden, b) if torch.is_grad_enabled() else _add(onto, hidden, b)
@@ -143,8 +178,9 @@ KERNELS: dict[str, Kernel] = {
     "segments": Kernel(_segments_shrink, _segments_expand),
     "grouped": Kernel(_grouped_shrink, _grouped_expand),
     "rows": Kernel(_rows_shrink, _rows_expand),
+    "fused": Kernel(_fused_shrink, _fused_expand),
 }
-_FEW = 4  # positions of a row, at most, where reading the factors is all that counts
+_FEW = 1024  # positions, groups filled up, at most, where reading the factors is all that counts
 
 
 def choose(groups: Groups, length: int, rank: int) -> str:
@@ -158,16 +194,20 @@ def choose(groups: Groups, length: int, rank: int) -> str:
     Returns:
         A key of ``KERNELS``.
     """
-    if groups.slots is None:
+    if groups.even and groups.in_order:
         return "grouped"
+    if groups.device.type == "cuda" and has_triton():
+        return "fused"
     if rank <= length:
         return "rows"
-    return "grouped" if length <= _FEW or max(groups.counts) * len(groups) <= 2 * groups.rows else "segments"
+    filled = max(groups.counts) * len(groups)
+    return "grouped" if filled * length <= _FEW or filled <= 2 * groups.rows else "segments"
 
 
 def describe() -> dict[str, str]:
     """Return for each kernel when it is chosen, for people to read."""
     return {
+        "fused": "on CUDA, where Triton is, whenever `grouped` would have to move rows",
         "grouped": "groups of equal size in order, one token of each row at a time, or long ranks in groups alike",
         "rows": "rows in any order, no shorter than the rank: training and prompts of mixed directions",
         "segments": "long ranks in groups of very different size; the reference for the others",

@@ -71,7 +71,12 @@ class Routing(AbstractContextManager["Routing"]):
         self.use(Plan(self.base, [route for route, rows in routes for _ in range(rows)], span))
 
     def use(self, plan: Plan) -> None:
-        """State the plan of the coming batch; a plan may be used again."""
+        """State the plan of the coming batch; a plan may be used again.
+
+        Rows of several directions may be packed into long ones, in a decoder-only base: a plan of B · L rows routes
+        each position of a batch [B, L] by itself, row by row. Its span is [B, L] then. Position ids, and attention
+        that stays within a packed row, are the caller's.
+        """
         self._plan = plan
         self._span_now = None
         self._forget()
@@ -106,7 +111,8 @@ class Routing(AbstractContextManager["Routing"]):
             passes = self._passes.get(site, ())
             for each, place in passes:
                 kernel, groups, shrunk = self._shrunk(each, place, args[0], output.dtype)
-                output = kernel.expand(output, shrunk[place], groups)
+                onto = _laid(output, each.groups.rows)
+                output = kernel.expand(onto, shrunk[place], groups).view(output.shape)
             return output if passes else None
 
         return add
@@ -117,9 +123,10 @@ class Routing(AbstractContextManager["Routing"]):
             self._input, self._ready = x, {}
         found = self._ready.get(id(each))
         if found is None:
+            x = _laid(x, each.groups.rows)
             groups = each.groups.repeat(x.shape[0] // each.groups.rows)  # beams of a row stand side by side
             kernel = self._kernel or kernels.KERNELS[kernels.choose(groups, x.shape[1], max(each.stack.ranks))]
-            span = None if self._span_now is None else self._span_now.to(dtype)
+            span = None if self._span_now is None else _laid(self._span_now, each.groups.rows).to(dtype)
             found = self._ready[id(each)] = kernel, groups, kernel.shrink(x.to(dtype), each.stack, groups, span)
         if place == len(each.stack.sites) - 1:
             del self._ready[id(each)]
@@ -127,3 +134,8 @@ class Routing(AbstractContextManager["Routing"]):
 
     def _forget(self) -> None:
         self._input, self._ready = None, {}
+
+
+def _laid(t: Tensor, rows: int) -> Tensor:
+    """Return [N, T, d] with as many rows as a plan has, where these are packed into fewer."""
+    return t if t.shape[0] >= rows else t.view(rows, -1, t.shape[2])

@@ -47,6 +47,8 @@ class Stack:
         self._present = [[mix for mix in mixes if mix is not None] for mixes in sites]
         self.ranks = [max(mix.A.shape[0] for mix in mixes) for mixes in self._present]
         self.scoped = any(mix.extra is not None for mixes in self._present for mix in mixes)
+        self.live = [tuple(mix is not None for mix in mixes) for mixes in sites]
+        """For each site whether each group gets anything there."""
         self._kept: dict[tuple[torch.dtype, bool], Stacked] = {}
 
     def tensors(self, dtype: torch.dtype, spans: bool) -> Stacked:
