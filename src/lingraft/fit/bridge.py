@@ -33,6 +33,7 @@ def bridge(
     share: float,
     seed: int,
     *,
+    epoch: int = 0,
     folder: Path | None = None,
     reporter: Reporter | None = None,
 ) -> Swapped:
@@ -44,6 +45,7 @@ def bridge(
         language: The language being added, which is no bridge to itself.
         share: Which part of the rows to translate.
         seed: Decides which rows, and into which language.
+        epoch: Another epoch draws other ones; counted from 0.
         folder: Where finished translations are kept, so that a run that goes on need not make them again;
             None: nowhere.
         reporter: Is told about progress.
@@ -62,10 +64,10 @@ def bridge(
         raise ConfigError(
             f"`fit.bridge` must be 0 for a base that knows no language besides English, but is {share:g} instead."
         )
-    generator = seeded(seed, "bridge", language)
+    generator = seeded(seed, "bridge", language, *([epoch] if epoch else []))
     rows = torch.randperm(len(english), generator=generator)[: round(share * len(english))].tolist()
     chosen = [known[i] for i in torch.randint(len(known), (len(rows),), generator=generator).tolist()]
-    told, ready, what = reporter or Silent(), 0, f"bridging {language}"
+    told, ready, what = reporter or Silent(), 0, f"bridging {language}" + (f", epoch {epoch + 1}" if epoch else "")
     told.prepare(what, 0, len(rows))
 
     def advance(count: int) -> None:

@@ -18,13 +18,15 @@ from lingraft.atoms import TrainingError
 from lingraft.base import Base
 from lingraft.fit.files import sync
 from lingraft.fit.learner import Learner
+from lingraft.fit.parallel import Team
 from lingraft.fit.settings import Training
 
 
 def run_id(base: Base, regime: Training, learners: Sequence[Learner]) -> str:
     """Return a hash of all that decides a run's result: settings, base, format and every row."""
     digest = hashlib.sha256(type(regime).__name__.encode())
-    digest.update(json.dumps(regime.model_dump(mode="json"), sort_keys=True).encode())
+    # Where the base lies does not decide what comes out.
+    digest.update(json.dumps(regime.model_dump(mode="json", exclude={"shard"}), sort_keys=True).encode())
     digest.update(f"{base.fingerprint} {base.tokenizer_hash} {base.format.hash}".encode())
     for learner in learners:
         digest.update(repr(learner.identity()).encode())
@@ -32,12 +34,16 @@ def run_id(base: Base, regime: Training, learners: Sequence[Learner]) -> str:
 
 
 class Checkpoints:
-    """The checkpoints of one run in a folder of its own; only the newest complete one is kept."""
+    """The checkpoints of one run in a folder of its own; only the newest complete one is kept.
 
-    def __init__(self, work: Path, name: str) -> None:
-        """Use the folder ``name`` in ``work``, which is made at the first save."""
+    They don't tell how many processes there were: any number of them goes on. The lead writes, all read.
+    """
+
+    def __init__(self, work: Path, name: str, team: Team | None = None) -> None:
+        """Use the folder ``name`` in ``work``, which is made at the first save; ``team`` are the run's processes."""
         self.work = work
         self.folder = work / name
+        self._team = team or Team()
 
     def save(self, learners: Sequence[Learner], step: int) -> None:
         """Write the state of all learners durably, then drop the older checkpoint.
@@ -49,6 +55,9 @@ class Checkpoints:
         Raises:
             TrainingError: If the disk is full or cannot be written; the older checkpoint stays.
         """
+        self._team.led(lambda: self._write(learners, step))
+
+    def _write(self, learners: Sequence[Learner], step: int) -> None:
         tensors: dict[str, Tensor] = {}
         state: dict[str, Any] = {"step": step, "learners": {}}
         for learner in learners:
@@ -91,10 +100,15 @@ class Checkpoints:
 
         Returns:
             The step to go on from; 0 where there is no checkpoint.
+
+        Raises:
+            TrainingError: If the processes don't find the same one.
         """
-        if not (complete := self._complete()):
+        newest = next(reversed(self._complete()), None)
+        name = newest and newest.name
+        self._team.require_same("the checkpoint", name, "Use a library on a disk that all of them share.")
+        if newest is None:
             return 0
-        newest = complete[-1]
         state = json.loads((newest / "state.json").read_text())
         tensors = load_file(newest / "state.safetensors")
         for learner in learners:
@@ -111,6 +125,8 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove what the run has put down, once its result is safe elsewhere."""
+        if not self._team.lead:
+            return
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.rmtree(self.work / "bridged", ignore_errors=True)
 

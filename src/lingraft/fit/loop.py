@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,12 +21,16 @@ from lingraft.fit.batch import Batch, collate, losses, pack
 from lingraft.fit.checkpoint import Checkpoints, run_id
 from lingraft.fit.learner import Learner, Trained
 from lingraft.fit.memory import keep_freed_memory
+from lingraft.fit.parallel import Team, team
+from lingraft.fit.parallel_base import shard
+from lingraft.fit.parallel_stop import Stop
 from lingraft.fit.recompute import recomputing
 from lingraft.fit.report import Reporter, Silent
 from lingraft.fit.seed import seeded
 from lingraft.fit.settings import Context, Material, Training
 
 DEV_SHARE, DEV_ROWS = 0.05, 400  # of each text, where no dev text is given
+ALONE = Team()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ def fit(
 ) -> Run:
     """Train what ``regime`` makes of the corpus, all in one run.
 
+    Where several processes were started (see ``parallel``), each calls this with the same arguments, and all return the
+    same.
+
     Args:
         base: The frozen base.
         corpus: Parallel text; what languages it may pair is the regime's to say.
@@ -67,38 +72,42 @@ def fit(
         context: The library that the adapters are for; None: a new one, with no recipe of its own.
         work: Folder for checkpoints; the same call with the same folder goes on where it stopped.
             None: no checkpoints.
-        reporter: Is told about progress.
+        reporter: Is told about progress, in the process that leads.
 
     Returns:
         The adapters, each at its best epoch by dev loss.
 
     Raises:
+        ConfigError: If a setting doesn't fit, or the processes can't work together as they were started.
         TrainingError: If a loss is not finite, a checkpoint can't be written, or the run was asked to stop.
     """
-    reporter = reporter or Silent()
+    here = team()
+    reporter = reporter if reporter and here.lead else Silent()
     if dev is None:
         corpus, dev = hold_out(corpus, regime.seed)
     if base.device.type == "cpu":
         keep_freed_memory()
-    base = regime.model_of(base)
-    learners = regime.learners(base, Material(corpus, dev, context or Context(), work, reporter))
-    checkpoints = None if work is None else Checkpoints(work, run_id(base, regime, learners))
+    base, learners = _prepare(base, regime, Material(corpus, dev, context or Context(), work, reporter), here)
+    name = "" if work is None and here.alone else run_id(base, regime, learners)
+    here.require_same("the run", name, "Give all of them the same text, base and settings.")
+    checkpoints = None if work is None else Checkpoints(work, name, here)
     step = 0 if checkpoints is None else checkpoints.restore(learners)
     reporter.start(sum(learner.total_steps for learner in learners), sum(learner.step for learner in learners))
-    with _plain_attention(base), recomputing(base, regime.recompute), Routing(base) as routing, _stop_signals() as stop:
+    with _plain_attention(base), recomputing(base, regime.recompute), Routing(base) as routing, Stop(here) as stop:
         while active := [learner for learner in learners if not learner.done]:
-            train_step(base, routing, active, reporter)
+            train_step(base, routing, active, reporter, here)
             step += 1
             ended = [learner for learner in active if learner.step % learner.steps_per_epoch == 0]
             for learner in ended:
-                learner.judge(dev_loss(base, routing, learner))
+                learner.judge(dev_loss(base, routing, learner, here))
                 reporter.epoch(learner)
             last = all(learner.done for learner in learners)
-            if checkpoints is not None and (stop or last or ended or step % regime.checkpoint == 0):
+            signal = stop.asked()
+            if checkpoints is not None and (signal or last or ended or step % regime.checkpoint == 0):
                 checkpoints.save(learners, step)
-            if stop and not last:
+            if signal and not last:
                 kept = "The run is kept; run the same command to go on." if checkpoints else "Nothing was kept."
-                raise TrainingError(f"training was stopped by {stop[0]} at step {step}. {kept}")
+                raise TrainingError(f"training was stopped by {signal} at step {step}. {kept}")
     reporter.finish()
     trained: dict[AdapterName, Trained] = {}
     for learner in learners:
@@ -113,17 +122,29 @@ def hold_out(corpus: Sequence[Pairs], seed: int) -> tuple[list[Pairs], list[Pair
     return [train for train, _ in halves], [dev for _, dev in halves]
 
 
-def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter: Reporter) -> None:
+def _prepare(given: Base, regime: Training, material: Material, here: Team) -> tuple[Base, Sequence[Learner]]:
+    """Return the base to train on and the learners, the same ones in all processes."""
+    base = regime.model_of(given)
+    here.require_own(base.device)
+    if regime.shard:
+        shard(base, here, frozen=base is given)
+        return base, regime.learners(base, material)  # together: what the base translates passes all shards
+    return base, here.first(lambda: regime.learners(base, material))  # the others find what the base translated
+
+
+def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter: Reporter, here: Team = ALONE) -> None:
     """Take one step of every active learner: one optimiser step each, over its own rows.
 
     The rows of all learners pass the base together, in as many batches as the token budget asks for.
-    Each learner's loss is the mean over its own tokens, so no learner can tell who else was there.
+    Each learner's loss is the mean over its own tokens, so no learner can tell who else was there. Nor how many
+    processes there are: each passes its share of the rows of a batch that is as many times larger.
 
     Args:
         base: The base.
         routing: Sends each row through what its learner trains.
         active: The learners that take a step, at least one, all of one regime.
         reporter: Is told each learner's loss, in nats per target token.
+        here: The processes that take the step together.
 
     Raises:
         TrainingError: If a loss is not finite.
@@ -140,13 +161,17 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
             counted[row.direction] += len(row.text.answer)
     totals = [counted.total() for counted in tokens]
     sums = [0.0] * len(active)
-    with _dropout(base, regime, active[0].step):
-        for members in pack(rows, regime.tokens):
-            batch = collate(base, members)
+    with _dropout(base, regime, active[0].step, here):
+        for members in pack(rows, regime.tokens * here.size):
+            own, counts = here.share(members)
+            batch = collate(base, own)
             parts = _losses(base, routing, active, batch, regime.label_smoothing)
-            torch.stack([part / totals[i] for (i, *_), part in zip(batch.groups, parts, strict=True)]).sum().backward()
+            means = [part / totals[i] for (i, *_), part in zip(batch.groups, parts, strict=True)]
+            (torch.stack(means).sum() * float(counts)).backward()
             for (i, *_), part in zip(batch.groups, parts, strict=True):
-                sums[i] += part.item()
+                sums[i] += counts * part.item()
+    sums = here.total(sums)
+    here.sum([weights.gradient for learner in active for weights in learner.weights.values()])
     for i, learner in enumerate(active):
         loss = sums[i] / totals[i]
         if not math.isfinite(loss):
@@ -159,13 +184,13 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
 
 
 @torch.no_grad()
-def dev_loss(base: Base, routing: Routing, learner: Learner) -> float:
+def dev_loss(base: Base, routing: Routing, learner: Learner, here: Team = ALONE) -> float:
     """Return the mean cross-entropy per target token over the learner's dev rows, in nats."""
-    total, tokens = 0.0, 0
-    for members in pack([learner.dev], learner.settings.tokens):
-        batch = collate(base, members)
-        total += sum(part.item() for part in _losses(base, routing, [learner], batch))
-        tokens += sum(batch.answers)
+    total, tokens = 0.0, sum(len(row.text.answer) for row in learner.dev)
+    for members in pack([learner.dev], learner.settings.tokens * here.size):
+        mine, counts = here.share(members)
+        total += counts * sum(part.item() for part in _losses(base, routing, [learner], collate(base, mine)))
+    (total,) = here.total([total])
     if not math.isfinite(total):
         raise TrainingError(f"the dev loss of {learner.name} must be finite, but is {total}. Lower fit.learning_rate.")
     return total / tokens
@@ -186,15 +211,16 @@ def _losses(
 
 
 @contextmanager
-def _dropout(base: Base, regime: Training, step: int) -> Iterator[None]:
-    """Let the base drop out, where the regime wants it, by random numbers that depend on the step alone."""
+def _dropout(base: Base, regime: Training, step: int, here: Team) -> Iterator[None]:
+    """Let the base drop out, where the regime wants it, by random numbers that depend on step and process alone."""
     if not regime.drops_out:
         yield
         return
     devices = [base.device] if base.device.type == "cuda" else []
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices))
-        torch.manual_seed(seeded(regime.seed, "dropout", step).initial_seed())
+        others = () if here.lead else (here.rank,)
+        torch.manual_seed(seeded(regime.seed, "dropout", step, *others).initial_seed())
         base.model.train()
         stack.callback(base.model.eval)
         yield
@@ -213,24 +239,3 @@ def _plain_attention(base: Base) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[str]]:
-    """Collect SIGINT and SIGTERM, so that a step is finished and saved; a second one stops at once."""
-    caught: list[str] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def note(number: int, _: Any) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,23 +7,36 @@ output adapter on the target span, in training as in use, is ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from lingraft.atoms import ENGLISH, AdapterName, ConfigError, DataError, Direction, Role, Scope, Site
+from lingraft.atoms.config import Settings
 from lingraft.base import Base
 from lingraft.corpus import Pairs
-from lingraft.delta import Adapter, Route, Term
-from lingraft.direction import Recipe, route
+from lingraft.direction import Recipe
 from lingraft.fit.bridge import Swapped, bridge
-from lingraft.fit.fresh import fitting, fresh_updates, kept_updates, named_sites
-from lingraft.fit.learner import Learner, Row, Trained
-from lingraft.fit.settings import Context, Material, Training
-from lingraft.fit.token import learned_token
-from lingraft.fit.weights import Weights
+from lingraft.fit.fresh import fitting, named_sites
+from lingraft.fit.learner import Learner, Row
+from lingraft.fit.modular_learner import AdapterLearner, Task, require_partners
+from lingraft.fit.settings import Material, Training
+
+
+class Layers(Settings):
+    """In which layers adapters have updates, counted from 0 within their stack."""
+
+    source_below: int | None = Field(default=None, ge=1)
+    """Input adapters have updates in the layers below this one; None: in all."""
+    target_from: int | None = Field(default=None, ge=0)
+    """Output adapters have updates from this layer on; None: in all."""
+
+    def has(self, site: Site, role: Role) -> bool:
+        """Whether an adapter of ``role`` may have an update at a site."""
+        if role is Role.SOURCE:
+            return self.source_below is None or site.layer < self.source_below
+        return self.target_from is None or site.layer >= self.target_from
 
 
 class Modular(Training):
@@ -41,6 +54,16 @@ class Modular(Training):
     """Share of the steps in which the rate rises from 0; after that it falls linearly to a tenth."""
     bridge: float = Field(default=0.0, ge=0, le=1)
     """Share of the training rows whose English side the base first puts into another language it knows."""
+    rebridge: bool = False
+    """Whether each epoch draws anew which rows get another language, and which; the base translates as often."""
+    partner: float = Field(default=0.0, ge=0, le=1)
+    """Share of the steps in which a frozen adapter of another installed language acts on the other side, with a
+    weight between 0 and 1: drawn by step and direction."""
+    orthogonal: float = Field(default=0.0, ge=0)
+    """Strength of the penalty, in nats per token, on what lies in the half of a site's outputs that belongs to the
+    other role (see ``fit.apart``)."""
+    layers: Layers = Layers()
+    """In which layers the roles have updates."""
 
     def learners(self, base: Base, material: Material) -> list[Learner]:
         """Return the two learners of each language of the corpus, input adapter first.
@@ -62,20 +85,29 @@ class Modular(Training):
             language = foreign(pairs)
             if language not in held_out:
                 raise DataError(f"`dev` must hold text for {language}, but holds {', '.join(held_out) or 'none'}.")
-            folder = None if material.work is None else material.work / "bridged"
-            swapped = bridge(
-                base, pairs.of(ENGLISH), language, self.bridge, self.seed, folder=folder, reporter=material.reporter
-            )
+            swapped = self._bridges(base, pairs.of(ENGLISH), language, material)
             for role in Role:
-                task = Task(
-                    AdapterName(language, role),
-                    self._scope(role),
-                    self.sites_of(base, role, material.context.recipe),
-                    encode(base, pairs, role, swapped),
-                    encode(base, held_out[language], role),
-                )
+                name = AdapterName(language, role)
+                if self.partner:
+                    require_partners(material.context, name)
+                first, *later = (encode(base, pairs, role, each) for each in swapped)
+                sites = self.sites_of(base, role, material.context.recipe)
+                held = encode(base, held_out[language], role)
+                task = Task(name, self._scope(role), sites, first, held, tuple(later))
                 learners.append(AdapterLearner(base, task, self, material.context))
         return learners
+
+    def _bridges(self, base: Base, english: tuple[str, ...], language: str, material: Material) -> list[Swapped]:
+        """Return the bridged rows of the first epoch, and of the later ones where they differ."""
+        if self.rebridge and not self.bridge:
+            raise ConfigError("`fit.rebridge` must be false where `fit.bridge` is 0, but is true instead.")
+        folder = None if material.work is None else material.work / "bridged"
+        return [
+            bridge(
+                base, english, language, self.bridge, self.seed, epoch=epoch, folder=folder, reporter=material.reporter
+            )
+            for epoch in range(self.epochs if self.rebridge else 1)
+        ]
 
     def _scope(self, role: Role) -> Scope:
         if self.scope == "everywhere":
@@ -90,6 +122,7 @@ class Modular(Training):
         layer other sites of a scoped input adapter could never matter.
         """
         sites = named_sites(base, self.sites)
+        sites = [site for site in sites if self.layers.has(site, role)]
         if recipe is not None:
             sites = [site for site in sites if role in recipe.roles(site)]
         if self.scope == "span" and base.family.kind == "seq2seq":
@@ -100,8 +133,8 @@ class Modular(Training):
             sites = [site for site in sites if site.layer < last or site.name in ("k", "v")]
         if not sites:
             raise ConfigError(
-                f"the library's recipe must give the {role.value} a weight somewhere in `fit.sites`, but gives none. "
-                "Name other sites, or use another library."
+                f"the library's recipe must give the {role.value} a weight somewhere in `fit.sites` and `fit.layers`, "
+                "but gives none. Name other sites or layers, or use another library."
             )
         for site in sites:
             if self.rank > min(base.shape(site)):
@@ -110,72 +143,6 @@ class Modular(Training):
                     f"but is {self.rank} instead."
                 )
         return tuple(sites)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What one adapter learns from: its name, where it sits and acts, and its rows."""
-
-    name: AdapterName
-    scope: Scope
-    sites: tuple[Site, ...]
-    rows: list[Row]
-    dev: list[Row]
-
-
-class AdapterLearner(Learner):
-    """One adapter in training."""
-
-    settings: Modular
-
-    def __init__(self, base: Base, task: Task, settings: Modular, context: Context | None = None) -> None:
-        """Start from a zero update at each of the task's sites."""
-        self._context = context or Context()
-        self.task = task
-        scale = (settings.alpha or settings.rank) / settings.rank
-        ranks = dict.fromkeys(task.sites, settings.rank)
-        self.updates = fresh_updates(base, task.name, ranks, scale, settings.seed)
-        parts = [tensor for update in self.updates.values() for tensor in (update.A, update.B)]
-        weights = {"adapter": Weights(parts)}
-        self.token = learned_token(base, task.name)
-        tokens = {}
-        if self.token is not None:
-            weights["token"], tokens[task.name.role] = self.token.weights, self.token.token
-        super().__init__(str(task.name), settings, task.rows, task.dev, weights)
-        self._route: Route = (Term(self.updates, dict.fromkeys(self.updates, 1.0), task.scope, tokens),)
-
-    def routes(self, directions: Sequence[Direction]) -> list[Route]:
-        """Return the adapter's own route, together with what the other side of each direction has frozen."""
-        if not self._context.bank:
-            return [self._route] * len(directions)
-        others = self._context.bank.without(self.task.name.language)
-        return [self._route + route(others, self._context.recipe, direction) for direction in directions]
-
-    def rate(self) -> float:
-        """Return the learning rate of the coming step: linear warm-up, linear decay to a tenth."""
-        warm = max(1, round(self.settings.warmup * self.total_steps))
-        if self.step < warm:
-            return self.settings.learning_rate * (self.step + 1) / warm
-        return self.settings.learning_rate * (1 - 0.9 * (self.step - warm) / max(1, self.total_steps - warm))
-
-    def update(self, tokens: Mapping[Direction, int]) -> None:
-        """Take one optimiser step, clipped by this adapter's own norm."""
-        self.weights["adapter"].update(self.rate(), self.settings.clip)
-        if self.token is not None:
-            self.token.update(self.rate(), self.settings.clip)
-        self.step += 1
-
-    def identity(self) -> tuple[object, ...]:
-        """Return what decides the result besides settings and base."""
-        borrowed = () if self.token is None else (self.token.token.relative,)
-        return (*super().identity(), self.task.scope.value, self.task.sites, self._context.identity, *borrowed)
-
-    def trained(self) -> dict[AdapterName, Trained]:
-        """Return the adapter at its best epoch."""
-        updates = kept_updates(self.updates, self.weights["adapter"])
-        token = None if self.token is None else self.token.kept()
-        adapter = Adapter(*self.task.name, self.task.scope, updates, token)
-        return {self.task.name: Trained(adapter, self.best_loss, self.best_epoch, self.step, len(self.data))}
 
 
 def foreign(pairs: Pairs) -> str:
@@ -202,24 +169,30 @@ def encode(base: Base, pairs: Pairs, role: Role, swapped: Swapped | None = None)
         base: The base, whose format is used.
         pairs: The text.
         role: Which way to translate.
-        swapped: Rows whose English side is replaced by another language's.
+        swapped: Rows whose English side is replaced by another language's, where the result fits too.
 
     Returns:
-        The rows, in order.
+        The rows, in order; which ones, ``swapped`` does not change.
 
     Raises:
         DataError: If no row fits.
     """
     language = foreign(pairs)
-    sides: dict[str, list[int]] = {ENGLISH: []}
-    for i in range(len(pairs)):
-        sides.setdefault(swapped[i][0] if swapped and i in swapped else ENGLISH, []).append(i)
-    rows: dict[int, Row] = {}
-    for other, numbers in sides.items():
-        near = [pairs.of(language)[i] for i in numbers]
-        far = [pairs.of(ENGLISH)[i] if other == ENGLISH else (swapped or {})[i][1] for i in numbers]
+
+    def rows(other: str, near: Sequence[str], far: Sequence[str]) -> list[Row]:
         direction = Direction(language, other) if role is Role.SOURCE else Direction(other, language)
         texts, answers = (near, far) if role is Role.SOURCE else (far, near)
-        encoded = base.format.encode(direction, texts, answers)
-        rows |= {i: Row(direction, row) for i, row in zip(numbers, encoded, strict=True)}
-    return fitting(base, [row for _, row in sorted(rows.items())], pairs.origin)
+        return [Row(direction, row) for row in base.format.encode(direction, texts, answers)]
+
+    def fits(row: Row) -> bool:
+        return sum(map(len, (row.text.source, row.text.target, row.text.answer))) <= base.context
+
+    sides: dict[str, dict[int, str]] = {}
+    for i, (other, text) in (swapped or {}).items():
+        sides.setdefault(other, {})[i] = text
+    found = rows(ENGLISH, pairs.of(language), pairs.of(ENGLISH))
+    for other, texts in sides.items():
+        bridged = rows(other, [pairs.of(language)[i] for i in texts], list(texts.values()))
+        for i, row in zip(texts, bridged, strict=True):
+            found[i] = row if fits(found[i]) and fits(row) else found[i]
+    return fitting(base, found, pairs.origin)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lingraft.atoms import ConfigError
 
@@ -53,7 +54,7 @@ class TensorBoard(Silent):
     """Writes losses and learning rates as TensorBoard curves."""
 
     def __init__(self, folder: Path) -> None:
-        """Open a log in ``folder``.
+        """Open a log in ``folder`` at the first event: of several processes, only the one that is told writes.
 
         Args:
             folder: Where the event files go; made where it is missing.
@@ -65,7 +66,11 @@ class TensorBoard(Silent):
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ConfigError("TensorBoard is not installed. Run `pip install tensorboard`.") from error
-        self._writer = SummaryWriter(str(folder))
+        self._make, self._folder = SummaryWriter, folder
+
+    @cached_property
+    def _writer(self) -> Any:
+        return self._make(str(self._folder))
 
     def step(self, learner: Learner, loss: float) -> None:
         """Write the training loss and the learning rate."""

@@ -92,6 +92,8 @@ class Training(Settings):
     """Arithmetic of the base in training; what is trained and its optimiser are fp32 always."""
     recompute: bool = False
     """Whether a layer's activations are computed again in the backward pass, not kept: less memory, more time."""
+    shard: bool = False
+    """Whether each of several processes keeps only a part of the frozen base's layers; see docs/training.md."""
     checkpoint: int = Field(default=200, ge=1)
     """Steps between checkpoints."""
     seed: int = 1

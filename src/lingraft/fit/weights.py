@@ -75,8 +75,9 @@ class Weights:
             self.gradient.mul_(scale)
         if self.alive is not None:
             self.gradient.mul_(self.alive)
-        norm = torch.linalg.vector_norm(self.gradient)
-        self.gradient.mul_((clip / (norm + 1e-6)).clamp(max=1.0))
+        factor = (clip / (torch.linalg.vector_norm(self.gradient) + 1e-6)).clamp(max=1.0)
+        if factor.device.type != "cpu" or factor < 1:  # elsewhere to look would be to wait
+            self.gradient.mul_(factor)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
         if self.alive is not None:

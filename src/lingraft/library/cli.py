@@ -16,6 +16,7 @@ from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.direction import attach
 from lingraft.fit import Modular, Reporter, Several, TensorBoard
+from lingraft.fit.parallel import team
 from lingraft.library.check import check
 from lingraft.library.console import (
     Watcher,
@@ -79,7 +80,8 @@ def add(
         base = library.base
     base = borrow(base, read_like(like, languages), languages)
     wanted = plan(base, languages, pairs, dev_pattern=dev, regime=regime, library=library)
-    click.echo(wanted.describe(base), err=True)
+    if team().lead:
+        click.echo(wanted.describe(base), err=True)
     if dry_run:
         return
     command = shlex.join(["lingraft", *sys.argv[1:]])

@@ -14,6 +14,7 @@ from lingraft.atoms.config import override, read
 from lingraft.atoms.languages import name, parse
 from lingraft.base import Base
 from lingraft.direction import recipe_file
+from lingraft.fit.parallel import team
 from lingraft.library.console import Watcher, open_base
 from lingraft.library.joint import JointConfig, JointPlan, grow_joint, learn_indexing, plan_joint
 from lingraft.library.like import borrow
@@ -39,7 +40,8 @@ def fit_joint(config: Path, words: tuple[str, ...], device: str | None, dtype: s
     languages = [parse(word) for word in settings.languages]
     base = borrow(base, {parse(a): parse(b) for a, b in settings.like.items()}, languages)
     wanted = plan_joint(base, languages, settings.pairs, settings.dev, settings.fit)
-    click.echo(wanted.describe(base), err=True)
+    if team().lead:
+        click.echo(wanted.describe(base), err=True)
     if dry_run:
         return
     if settings.fit.learn != "no":
@@ -58,6 +60,8 @@ def _learn(base: Base, path: Path, wanted: JointPlan) -> None:
         raise ConfigError(f"`library` must be a folder without a library while the indexing is learned, but is {path}.")
     with Watcher() as watcher:
         found = learn_indexing(base, path, wanted, reporter=watcher)
+    if not team().lead:
+        return
     path.mkdir(parents=True, exist_ok=True)
     comment = (
         "Indexing learned by lingraft fit-joint, after LSLo: https://aclanthology.org/2024.emnlp-main.1177/\n"

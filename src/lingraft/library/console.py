@@ -61,10 +61,10 @@ def mixing_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def open_base(base_id: str, device: str | None, dtype: str) -> Base:
-    """Load a base onto the device, CUDA where there is one."""
-    import torch
+    """Load a base onto the device, by default the GPU that is this process's own, where there is one."""
+    from lingraft.fit.parallel import local_device
 
-    return load(base_id, dtype=dtype, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return load(base_id, dtype=dtype, device=device or local_device())
 
 
 def open_library(path: Path, base_id: str | None, device: str | None, dtype: str) -> Library:

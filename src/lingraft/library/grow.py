@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lingraft.base import Base
 from lingraft.corpus import Pairs, overlap, read
 from lingraft.corpus.profile import Profile
 from lingraft.fit import Context, Modular, Reporter, Trained, Training, fit, hold_out
+from lingraft.fit.parallel import team
 from lingraft.library import like, manifest
 from lingraft.library.like import require_named
 from lingraft.library.manifest import DataSource, Pointer, Record
@@ -93,7 +95,7 @@ def plan(
         require_named(base, language)
     if len(set(languages)) < len(languages) or not languages:
         raise LanguageError("`languages` must be at least one, each named once.")
-    context = Context() if library is None else context_of(library)
+    context = Context() if library is None else context_of(library, everyone=regime.partner > 0)
     for role in Role:
         regime.sites_of(base, role, context.recipe)
     corpus = read(pattern, languages)
@@ -112,10 +114,18 @@ def plan(
     return Plan(tuple(languages), tuple(corpus), tuple(dev), regime, tuple(notes), context)
 
 
-def context_of(library: Library) -> Context:
-    """Return what a library means for languages that are added to it: its recipe, and English's adapters."""
+def context_of(library: Library, *, everyone: bool = False) -> Context:
+    """Return what a library means for languages that are added to it.
+
+    Args:
+        library: The library.
+        everyone: Whether the adapters of all its languages take part, as `fit.partner` asks, or English's alone.
+
+    Returns:
+        Its recipe, and the adapters that stay frozen.
+    """
     english = [ENGLISH] if ENGLISH in library.languages() else []
-    return Context(library.recipe, library.bank(english))
+    return Context(library.recipe, library.bank(library.languages() if everyone else english))
 
 
 def grow(
@@ -136,7 +146,8 @@ def grow(
         command: The command line, for the manifests.
 
     Returns:
-        Which versions of the languages are installed now.
+        Which versions of the languages are installed now. Of several processes only the lead installs; the others
+        return nothing.
 
     Raises:
         DataError: If the text of a language holds no letters.
@@ -148,9 +159,10 @@ def grow(
         language: Profile.train(language, pairs.of(language))
         for language, pairs in zip(wanted.languages, wanted.corpus, strict=True)
     }
-    library = Library.ensure(path, base, scope=wanted.regime.scope)
+    here = team()
+    library = here.first(lambda: Library.ensure(path, base, scope=wanted.regime.scope))
     require_scope(library, wanted.regime)
-    with Progress(path, wanted.languages) as progress:
+    with watched(path, wanted.languages, reporter) as told:
         run = fit(
             base,
             wanted.corpus,
@@ -158,7 +170,7 @@ def grow(
             dev=wanted.dev,
             context=wanted.context,
             work=path / ".runs",
-            reporter=progress.beside(reporter),
+            reporter=told,
         )
     modules = {}
     for language, pairs in zip(wanted.languages, wanted.corpus, strict=True):
@@ -171,10 +183,20 @@ def grow(
             record([(pairs, target.rows)], wanted.regime, target, command),
             profiles[language],
         )
-    pointers = library.add(modules)
+    pointers = here.led(lambda: library.add(modules)) or {}
     if run.checkpoints is not None:
         run.checkpoints.clear()
     return pointers
+
+
+@contextmanager
+def watched(path: Path, languages: Sequence[str], reporter: Reporter | None) -> Iterator[Reporter | None]:
+    """Yield who is told about a training into a library: a reporter and the library's note; None but in the lead."""
+    if not team().lead:
+        yield None
+        return
+    with Progress(path, languages) as progress:
+        yield progress.beside(reporter)
 
 
 def require_scope(library: Library, regime: Modular) -> None:

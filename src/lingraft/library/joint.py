@@ -17,12 +17,12 @@ from lingraft.corpus.profile import Profile
 from lingraft.direction import Recipe
 from lingraft.fit import Indexing, Joint, Reporter, Run, fit, hold_out
 from lingraft.fit.joint_learner import JointLearner
+from lingraft.fit.parallel import team
 from lingraft.library import like
-from lingraft.library.grow import record
+from lingraft.library.grow import record, watched
 from lingraft.library.like import require_named, token_parameters
 from lingraft.library.manifest import Pointer
 from lingraft.library.module import LanguageModule
-from lingraft.library.progress import Progress
 from lingraft.library.store import Library
 
 
@@ -123,9 +123,8 @@ def plan_joint(base: Base, languages: Sequence[str], pairs: str, dev: str | None
 
 
 def _fit(base: Base, path: Path, wanted: JointPlan, reporter: Reporter | None) -> Run:
-    with Progress(path, wanted.languages) as progress:
-        shown = progress.beside(reporter)
-        return fit(base, wanted.corpus, wanted.regime, dev=wanted.dev, work=path / ".runs", reporter=shown)
+    with watched(path, wanted.languages, reporter) as told:
+        return fit(base, wanted.corpus, wanted.regime, dev=wanted.dev, work=path / ".runs", reporter=told)
 
 
 def learn_indexing(base: Base, path: Path, wanted: JointPlan, *, reporter: Reporter | None = None) -> Indexing:
@@ -165,7 +164,8 @@ def grow_joint(
         command: The command line, for the manifests.
 
     Returns:
-        Which versions of the languages are installed now.
+        Which versions of the languages are installed now. Of several processes only the lead installs; the others
+        return nothing.
 
     Raises:
         ConfigError: If the regime does not end in two adapters per language, or the library has another recipe.
@@ -180,16 +180,16 @@ def grow_joint(
         )
         for language in wanted.languages
     }
-    library = Library.ensure(path, base, recipe=recipe, scope="everywhere")
+    here = team()
+    library = here.first(lambda: Library.ensure(path, base, recipe=recipe, scope="everywhere"))
     if library.card.scope != "everywhere" or library.recipe.resolve(base.sites) != recipe.resolve(base.sites):
         raise LibraryError(
             f"`{path}` must be a library whose adapters act everywhere, with the recipe of this run, but is another. "
             "Use a new folder."
         )
     run = _fit(base, path, wanted, reporter)
-    pointers = library.add(
-        {language: _module(run, wanted, language, profiles[language], command) for language in wanted.languages}
-    )
+    modules = {language: _module(run, wanted, language, profiles[language], command) for language in wanted.languages}
+    pointers = here.led(lambda: library.add(modules)) or {}
     if run.checkpoints is not None:
         run.checkpoints.clear()
     return pointers

@@ -16,6 +16,8 @@ from lingraft.library.manifest import CODE, Pointer, read_stored
 from lingraft.library.refusal import JSON_BYTES
 
 CARD_FILE = "library.json"
+SCORES_FILE = "measurement.json"
+"""The last measurement of all that the library offers, made as it is served."""
 _VERSION = re.compile(r"[0-9a-f]{16}")
 
 

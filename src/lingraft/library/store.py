@@ -15,7 +15,7 @@ from pathlib import Path
 from lingraft.atoms import LibraryError, Role
 from lingraft.base import Base
 from lingraft.direction.recipe import Recipe
-from lingraft.library import disk, installing
+from lingraft.library import disk, installing, withdrawn
 from lingraft.library.library_card import new_card, read_card
 from lingraft.library.manifest import Pointer
 from lingraft.library.module import LanguageModule
@@ -129,6 +129,7 @@ class Library(Reader):
             # What these leave behind belongs to no language, and the next writer sweeps it.
             for role in Role:
                 disk.discard(self.places.folder(language, role))
+            withdrawn.forget(self.places, language)  # who adds it again means it
 
     def rollback(self, language: str) -> Pointer:
         """Go back to the versions that a language had before; the others are untouched.
