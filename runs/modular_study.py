@@ -1,0 +1,216 @@
+"""The study of merging on the demo base: baselines, data curve, training for mergeability, when to merge.
+
+    .venv/bin/python runs/modular_study.py [GROUP | NAME …] [--out … --limit 4000 …]
+
+A step whose result is in ``--out`` is over; one that was interrupted goes on. Groups are headline, baseline, curve,
+merge, checkpoint, depth, phase, ratio, forgetting; ``--list`` prints the names of their steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import permutations
+from typing import Any
+
+from lslo_watch import write_json
+from modular_study_all_rows import everyone, forget, together
+from modular_study_merging import Step, checkpoints, depths, mergeability, phases
+from modular_study_options import FREE, parse
+from modular_study_systems import (
+    LANGUAGES,
+    Study,
+    System,
+    adapters,
+    longer,
+    modular,
+    regime,
+    updates,
+    write_result,
+)
+
+from lingraft import base
+from lingraft.atoms import Direction, LingraftError
+from lingraft.corpus import read_testset
+from lingraft.direction import Recipe, attach
+from lingraft.fit import Full, Joint
+from lingraft.library import Library
+from lingraft.library.mixing import stored_directions
+from lingraft.library.using import router
+
+
+def headline(seed: int) -> Step:
+    """Adapters with bridged rows on all the text, the seed apart."""
+
+    def step(study: Study) -> None:
+        system = modular(study, f"bridged-{seed}", None, regime(study, seed=seed))
+        write_result(study, f"headline/bridged-{seed}", system, ("direct", "pivot"), on="test", english=True)
+
+    return step
+
+
+def searched(study: Study) -> None:
+    """The first seed's adapters by the recipes that `lingraft search --save` has found on dev."""
+    system = modular(study, "bridged-1", None, regime(study))
+    library = Library.open(study.path("libraries/bridged-1"), study.base)
+    if not (found := stored_directions(library)):
+        print("headline/recipe: left out, since `lingraft search --save` has stored no recipe", flush=True)
+        return
+    routes = router(library, [Direction(*pair) for pair in permutations(LANGUAGES, 2)])
+    facts = {**system.facts, "recipes": {str(where): str(each.recipe) for where, each in found.items()}}
+    write_result(study, "headline/recipe", System(routes, facts), ("direct",), on="test")
+
+
+def alone(study: Study) -> None:
+    """The base as it is."""
+    write_result(study, "baseline/base", System(lambda direction: (), {}), ("base",), on="test", english=True)
+
+
+def single(name: str, recipe: Recipe) -> Step:
+    """The first seed's adapters of one role alone."""
+
+    def step(study: Study) -> None:
+        system = modular(study, "bridged-1", None, regime(study), recipe=recipe)
+        write_result(study, f"baseline/{name}", system, ("direct",), on="test")
+
+    return step
+
+
+def plain(name: str, **settings: Any) -> Step:
+    """Adapters on all the text with other settings."""
+
+    def step(study: Study) -> None:
+        system = modular(study, name, None, regime(study, **settings))
+        write_result(study, f"baseline/{name}", system, ("direct", "pivot"), on="test", english=True)
+
+    return step
+
+
+def all_rows(name: str, kind: type[Full] | type[Joint], *, english: bool = False) -> Step:
+    """One model or one adapter for all rows, with as many updates as all adapters of the headline together."""
+
+    def step(study: Study) -> None:
+        read = study.english if english else study.direct
+        texts, dev = read(None), read(None, "dev")
+        steps = updates(study.english(None), study.args.epochs, study.args.rows)
+        more = {} if kind is Full else _one_lora(study)
+        system = together(study, name, texts, dev, everyone(study, kind, texts, steps, **more))
+        vias = ("direct", "pivot") if english else ("direct",)
+        write_result(study, f"baseline/{name}", system, vias, on="test", english=english)
+        forget(study, name)
+
+    return step
+
+
+def _one_lora(study: Study) -> dict[str, Any]:
+    """Return the settings of one update for all rows, with as many parameters as all adapters together."""
+    names = tuple(sorted({site.name for site in study.base.sites}))
+    return {"shared": True, "rank": 2 * len(LANGUAGES) * study.args.rank, "sites": names}
+
+
+def curve(size: int) -> Step:
+    """Adapters on so many pairs of each language with English."""
+
+    def step(study: Study) -> None:
+        fit = regime(study, **longer(study, study.english(size)))
+        system = modular(study, f"curve-{size}", size, fit)
+        write_result(study, f"curve/{size}", system, ("direct", "pivot"), on="test")
+
+    return step
+
+
+def full_curve(size: int) -> Step:
+    """Full fine-tuning on so many rows of each of the six direct pairs, with as many updates as `curve`."""
+
+    def step(study: Study) -> None:
+        english, texts = study.english(size), study.direct(size)
+        steps = updates(english, longer(study, english)["epochs"], study.args.rows)
+        best = study.result("baseline/multi-full")
+        fits = everyone(study, Full, texts, steps)
+        if best:  # the rate that was best on all the text
+            fits = [fits[0].model_copy(update={"learning_rate": best["regime"]["learning_rate"]})]
+        name = f"curve-full-{size}"
+        system = together(study, name, texts, study.direct(None, "dev"), fits)
+        write_result(study, f"curve/full-{size}", system, ("direct",), on="test")
+        forget(study, name)
+
+    return step
+
+
+def forgetting(study: Study) -> None:
+    """Add two languages to a library of two, and compare what it said before with what it says after."""
+    first, later = study.english(study.args.some_pairs)[:2], study.english(study.args.some_pairs)[2:]
+    directions = [Direction(*pair) for pair in permutations(LANGUAGES[:2], 2)]
+    fit, path = regime(study, epochs=1), study.path("libraries/forgetting")
+
+    def said() -> str:
+        with attach(study.base, router(Library.open(path, study.base), directions)) as translator:
+            texts = [translator.translate(study.dev.lines[where.source], where) for where in directions]
+        return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+    before_path = study.path("forgetting-before.json")
+    adapters(study, "forgetting", first, fit)
+    if not before_path.exists():
+        write_json(before_path, said())
+    adapters(study, "forgetting", later, fit)
+    before, after = json.loads(before_path.read_text()), said()
+    result = {"directions": [str(where) for where in directions], "before": before, "after": after}
+    write_json(study.path("results/forgetting.json"), result)
+    print(f"forgetting: {before[:16]} before, {after[:16]} after", flush=True)
+
+
+def steps_of(study: Study) -> dict[str, Step]:
+    """Return all steps by name, in order; what stands before the slash is the group."""
+    seeds, sizes = ([int(each) for each in getattr(study.args, key).split(",")] for key in ("seeds", "sizes"))
+    found: dict[str, Step] = {f"headline/bridged-{seed}": headline(seed) for seed in seeds}
+    found |= {
+        "headline/recipe": searched,
+        "baseline/base": alone,
+        "baseline/source-only": single("source-only", Recipe(1.0, 0.0)),
+        "baseline/target-only": single("target-only", Recipe(0.0, 1.0)),
+        "baseline/span": plain("span", bridge=0.0),
+        "baseline/everywhere": plain("everywhere", bridge=0.0, scope="everywhere"),
+        "baseline/english-lora": all_rows("english-lora", Joint, english=True),
+        "baseline/multi-lora": all_rows("multi-lora", Joint),
+        "baseline/multi-full": all_rows("multi-full", Full),
+    }
+    found |= {f"curve/{size}": curve(size) for size in sizes}
+    found |= {f"curve/full-{size}": full_curve(size) for size in sizes}
+    for group in (mergeability, checkpoints, depths, phases):
+        found |= dict(group(study))
+    return found | {"forgetting": forgetting}
+
+
+def main() -> None:
+    """Run the steps whose results are missing."""
+    args = parse()
+    path = args.out / "settings.json"
+    settings = {name: value for name, value in vars(args).items() if name not in FREE}
+    if path.exists() and (earlier := json.loads(path.read_text())) != settings:
+        other = ", ".join(sorted(name for name in settings if earlier.get(name) != settings[name]))
+        raise SystemExit(f"the results in `{args.out}` must be of one setting, but {other} differ. Use another --out.")
+    multi = str(args.data / "multi")
+    test = read_testset(f"{multi}/test.{{lang}}.txt.gz", limit=args.test_limit)
+    dev = read_testset(f"{multi}/dev.{{lang}}.txt.gz", limit=args.dev_limit)
+    study = Study(base.load(args.base, device=args.device), test, dev, args)
+    steps = steps_of(study)
+    if args.list:
+        print("\n".join(steps))
+        return
+    if strange := [word for word in args.steps if not any(word in (name, name.split("/")[0]) for name in steps)]:
+        raise SystemExit(f"the steps must be among those of --list, but {', '.join(strange)} are not.")
+    write_json(path, settings)
+    for name, step in steps.items():
+        if args.steps and not {name, name.split("/")[0]} & set(args.steps):
+            continue
+        if study.result(name) is not None:
+            print(f"{name}: is there", flush=True)
+            continue
+        try:
+            step(study)
+        except LingraftError as error:
+            raise SystemExit(f"{name}: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
