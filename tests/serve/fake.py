@@ -76,7 +76,9 @@ class FakeEngine:
         return Answer(said, others, versions, "direct" if versions else "base")
 
     def state(self) -> State:
-        return State(self.languages, self.offered, 3, 2, 1000, self.ready, not self.ready, None, {"ita_Latn": "why"}, 7)
+        broken = {"ita_Latn": "`/somewhere/x` must be whole."}
+        out = ("spa_Latn",)
+        return State(self.languages, self.offered, 3, 2, 1000, self.ready, not self.ready, None, broken, 7, out)
 
     async def install(self, language: str) -> dict[str, Any]:
         number = len(self.languages[language].history) + 2 if language in self.languages else 1

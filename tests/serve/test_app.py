@@ -12,7 +12,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from lingraft.atoms import AdapterError, DataError, Direction, LibraryError
+from lingraft.atoms import AdapterError, ConfigError, DataError, Direction, LibraryError
 from lingraft.measure.results import Results
 from lingraft.measure.row import Row
 from lingraft.serve import logs
@@ -175,7 +175,9 @@ def test_the_library_tells_versions_sizes_and_scores(tmp_path):
     assert (german["native"], german["bytes"], german["history"]) == ("Deutsch", 123, 0)
     assert (english["code"], english["versions"]) == ("eng_Latn", {})
     assert (french["history"], french["versions"]["source"]) == (1, f"{2:016x}")
-    assert told["broken"] == {"ita_Latn": "why"}
+    assert list(told["broken"]) == ["ita_Latn"]
+    assert "somewhere" not in str(told["broken"])  # everyone may read it
+    assert told["withdrawn"] == ["spa_Latn"]
     assert told["scores"] is None
     row = Row("deu_Latn", "fra_Latn", "direct", 50.0, 20.0, 0.0, 10, "s", "b")
     results = Results((row,), ("deu_Latn", "fra_Latn"), identifier={})
@@ -194,6 +196,7 @@ def test_the_library_tells_versions_sizes_and_scores(tmp_path):
         (DataError("`what a user wrote` is too long."), 413, None),
         (LibraryError("`/somewhere` has no such language."), 400, None),
         (AdapterError("`/somewhere/x` must be whole."), 503, None),
+        (ConfigError("`/somewhere/default.yaml` must be a mapping."), 503, None),
         (RuntimeError("what a user wrote"), 500, None),
     ],
 )
@@ -210,6 +213,14 @@ def test_failures_of_the_engine_in_the_words_of_each_interface(client, engine, f
     assert not any(told in first.text + deepl.text + chat.text for told in ("what a user wrote", "somewhere"))
     engine.failure = None
     assert translate(client).status_code == 200
+
+
+def test_the_log_says_what_an_operator_must_mend(client, engine, caplog):
+    for failure in (AdapterError("`/somewhere/x` must be whole."), ConfigError("`/somewhere/y` must be a mapping.")):
+        engine.failure = failure
+        with caplog.at_level(logging.INFO, "lingraft.serve"):
+            translate(client)
+        assert caplog.records[-1].fields["detail"] == str(failure)
 
 
 def test_health_tells_the_truth(client, engine):
@@ -256,9 +267,11 @@ def test_admin_verbs(engine, tmp_path):
     assert client.post("/admin/languages/fra_Latn/rollback").json()["versions"]["source"] == f"{1:016x}"
     assert client.delete("/admin/languages/fra_Latn").status_code == 200
     assert client.delete("/admin/languages/fra_Latn").status_code == 404
-    for wrong in ("..%2f..%2fetc", "http:%2f%2fx", "fra", "fra_Latn%00", "FRA_LATN", "%2e%2e"):
+    for wrong in ("..%2f..%2fetc", "http:%2f%2fx", "xyz", "fra_Latn%00", "%2e%2e", "a" * 300):
         assert client.post(f"/admin/languages/{wrong}").status_code == 404
     assert "fra_Latn" not in engine.languages
+    for form in ("fra_Latn", "fr", "French"):
+        assert client.post(f"/admin/languages/{form}").json()["language"] == "fra_Latn"
 
 
 @pytest.mark.parametrize("count", [21, pytest.param(1_000, marks=pytest.mark.soak)])

@@ -145,6 +145,18 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(library):
     assert 1 <= run(library, act, rows=1, waiting=5) <= 60
 
 
+def test_requests_that_are_being_prepared_count_as_waiting(library):
+    """Else a flood waits before the queue, where nothing bounds it."""
+
+    async def act(engine):
+        asked = [engine.translate([served.SENTENCES[0]], DE_FR) for _ in range(50)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    found = run(library, act, rows=1, waiting=8)
+    assert sum(isinstance(each, Busy) for each in found) >= 40
+    assert not isinstance(found[0], Exception)
+
+
 def test_a_wait_that_would_be_too_long_is_refused(library):
     async def act(engine):
         engine._queue.rate = 0.01

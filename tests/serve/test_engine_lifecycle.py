@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import shutil
 import time
@@ -14,7 +15,7 @@ import served
 import shelves
 
 from lingraft.atoms import ENGLISH, AdapterError, Direction, LibraryError, Role
-from lingraft.library import Library
+from lingraft.library import Library, disk
 from lingraft.library.refusal import WEIGHTS
 
 LANGUAGES = ("deu_Latn", "epo_Latn", "fra_Latn")
@@ -217,7 +218,7 @@ def test_what_is_damaged_at_the_start_hurts_no_other(library):
 
     async def act(engine):
         state = engine.state()
-        assert list(state.broken) == ["epo_Latn"]
+        assert "epo_Latn" in state.broken
         assert list(state.languages) == ["deu_Latn", "fra_Latn"]
         with pytest.raises(AdapterError):
             await engine.translate(["cold"], DE_FR)
@@ -228,6 +229,62 @@ def test_what_is_damaged_at_the_start_hurts_no_other(library):
         assert (await engine.translate(["cold"], Direction(ENGLISH, "fra_Latn"))).texts
 
     run(library, act)
+
+
+def test_what_is_damaged_is_found_and_logged_before_anyone_asks_for_it(library, caplog):
+    spoil(library, "deu_Latn")
+    (library.path / "recipes").mkdir()
+    (library.path / "recipes" / "default.yaml").write_text("nonsense: [")
+
+    async def act(engine):
+        while "deu_Latn" not in engine.state().broken:
+            await asyncio.sleep(0.01)
+        assert library.shelf.usage().adapters == 0  # looked at, not kept
+        library.add({"deu_Latn": shelves.module(library.base, "deu_Latn", 1)})
+        await engine.install("deu_Latn")
+        return engine.state().broken
+
+    assert run(library, act) == {}
+    logged = [record.fields for record in caplog.records if record.getMessage() == "broken"]
+    assert any("default.yaml" in fields.get("recipe", "") for fields in logged)
+    assert [fields["language"] for fields in logged if "language" in fields] == ["deu_Latn"]
+    assert "deu_Latn.source" in logged[-1]["detail"]
+
+
+def test_what_an_operator_takes_out_stays_out_over_a_restart(library):
+    async def take_out(engine):
+        assert (await engine.remove("deu_Latn"))["lasting"]
+
+    async def again(engine):
+        state = engine.state()
+        assert (state.withdrawn, "deu_Latn" in state.languages) == (("deu_Latn",), False)
+        with pytest.raises(LibraryError):
+            await engine.translate(["cold"], DE_FR)
+        assert (await engine.install("deu_Latn"))["lasting"]
+        assert engine.state().withdrawn == ()
+
+    async def at_last(engine):
+        return await engine.translate(["cold"], DE_FR)
+
+    run(library, take_out)
+    assert Library.open(library.path).languages() == LANGUAGES  # it lies there as before
+    run(Library.open(library.path, library.base), again)
+    assert run(Library.open(library.path, library.base), at_last).via == "direct"
+
+
+def test_what_cannot_be_written_down_is_still_taken_out(library, monkeypatch):
+    async def act(engine):
+        monkeypatch.setattr(disk, "write_file", _full)
+        told = await engine.remove("deu_Latn")
+        with pytest.raises(LibraryError):
+            await engine.translate(["cold"], DE_FR)
+        return told["lasting"]
+
+    assert run(library, act) is False
+
+
+def _full(*_):
+    raise OSError(errno.ENOSPC, "full")
 
 
 def test_memory_stays_within_the_budget(library):

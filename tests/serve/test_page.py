@@ -61,6 +61,16 @@ def test_translating(tab, backend):
     assert tab.caught() == []
 
 
+def test_a_text_in_the_target_language_is_explained(tab, backend):
+    page = tab.open("/#/translate?from=auto&to=deu_Latn")
+    backend.translation, backend.via = "Guten Tag", "none"
+    translated(tab, "Guten Tag", "Guten Tag")
+    expect(page.locator("#detected")).to_contain_text("This is German already")
+    expect(page.locator("#badges")).to_contain_text("Unchanged")
+    page.click("#swap")
+    assert tab.caught() == []
+
+
 def test_only_the_last_text_is_answered_and_the_earlier_requests_are_given_up(tab, backend):
     page = tab.open(PAIR)
     translated(tab, "a")

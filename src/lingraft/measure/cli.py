@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from lingraft.atoms import ConfigError, DataError, Direction, LanguageError
+from lingraft.atoms import ConfigError, DataError, Direction, LanguageError, LibraryError
 from lingraft.atoms.config import Settings, override
 from lingraft.atoms.languages import name, parse
 from lingraft.corpus import TestSet, read_testset
@@ -20,6 +20,7 @@ from lingraft.direction import Recipe
 from lingraft.library import Library
 from lingraft.library.console import Watcher, bar, base_options, library_option, mixing_options, open_base, open_library
 from lingraft.library.mixing import chosen
+from lingraft.library.places import SCORES_FILE
 from lingraft.measure.report import write_report
 from lingraft.measure.results import Results
 from lingraft.measure.row import VIAS
@@ -76,7 +77,10 @@ def measure(
     outputs_path: Path | None,
     fetch: bool,
 ) -> None:
-    """Score every direction between the library's languages, beside the base alone and the pivot."""
+    """Score every direction between the library's languages, beside the base alone and the pivot.
+
+    Where all languages and lines are measured as the library is served, it keeps the scores, and the page shows them.
+    """
     weights = override(Weights(), words, "recipe") if words else None
     wanted = [parse(word) for word in languages.replace(",", " ").split()] if languages else None
     if wanted and len(set(wanted)) < len(wanted):
@@ -86,6 +90,7 @@ def measure(
     if choose and not {"direct", "pivot"} <= set(vias.split(",")):
         raise ConfigError(f"`--via` must hold direct and pivot for `--choose`, but is {vias!r} instead.")
     require_places(json_path, html_path, outputs_path)
+    served = weights is recipe is method is wanted is limit is None and beam == 1 and not choose
     lines = read_testset(testset, wanted, limit)
     library = open_library(path, base_id, device, dtype)
     notes = seen_notes(library, lines)
@@ -108,6 +113,8 @@ def measure(
     show(results, json_path, html_path, "Translation between all pairs")
     if outputs_path is not None:
         results.write_outputs(outputs_path)
+    if served and "direct" in vias.split(","):
+        keep(results, library)
     if choose:
         for direction, via in choose_vias(library, results).items():
             click.echo(f"{direction} is {via} from now on")
@@ -160,6 +167,17 @@ def show(results: Results, json_path: Path | None, html_path: Path | None, title
     if html_path is not None:
         write_report(results, html_path, title=title)
         click.echo(f"wrote {html_path}", err=True)
+
+
+def keep(results: Results, library: Library) -> None:
+    """Keep the scores in the library, where `lingraft serve` looks for them; one that can't be written has none."""
+    place = library.path / SCORES_FILE
+    try:
+        results.write(place)
+    except LibraryError as error:
+        click.echo(f"warning: the library can't keep its scores: {error}", err=True)
+    else:
+        click.echo(f"wrote {place}: the page of `lingraft serve` shows it", err=True)
 
 
 @click.command()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from lingraft.atoms import AdapterError, LibraryError
-from lingraft.library.manifest import CODE
+from lingraft.atoms.languages import find
 from lingraft.library.progress import trainings
 from lingraft.serve import logs
 from lingraft.serve.described import Fault, faults
@@ -58,18 +57,20 @@ async def training(request: Request) -> Trainings:
 
 
 async def _change(request: Request, verb: str, code: str) -> Mapping[str, Any]:
-    if not re.fullmatch(CODE, code):
+    named = find(code) if len(code) <= 64 and code.isprintable() else None
+    if named is None:
         raise Refused(404, "the language must be a code such as deu_Latn, but is none.", code="language")
     desk: Desk = request.app.state.desk
     done = "failed"
     try:
-        changed: Mapping[str, Any] = await getattr(desk.service, verb)(code)
+        changed: Mapping[str, Any] = await getattr(desk.service, verb)(named)
         done = "done"
     except (AdapterError, LibraryError) as error:
+        done = error.code
         status = _STATUS_OF.get(error.code, 409 if isinstance(error, AdapterError) else 404)
         raise Refused(status, str(error), code=error.code, retry_after=5.0 if status == 503 else None) from None
     finally:
         logs.write(
-            "admin", level=logging.WARNING, verb=verb, language=code, outcome=done, key=request.scope["lingraft"].name
+            "admin", level=logging.WARNING, verb=verb, language=named, outcome=done, key=request.scope["lingraft"].name
         )
     return changed

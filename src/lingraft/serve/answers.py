@@ -49,9 +49,11 @@ class State:
     failure: str | None
     """Why the engine can't work any more; None: it can."""
     broken: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Languages that are on disk but not served, and why."""
+    """Languages on disk that can't be served, or not in all directions, and why."""
     answered: int = 0
     """Sentences answered since the start."""
+    withdrawn: tuple[str, ...] = ()
+    """Languages on disk that are not served, since an operator has taken them out."""
 
 
 class Busy(LingraftError):  # noqa: N818 - it is no error of anyone's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import re
@@ -54,7 +55,7 @@ class Size(click.ParamType):
 @click.option("--rows", type=click.IntRange(1), default=32, show_default=True, help="Sentences translated at once.")
 @click.option("--waiting", type=click.IntRange(1), default=512, show_default=True, help="Sentences that may wait.")
 @click.option(
-    "--patience", type=float, default=10.0, show_default=True, help="Seconds to wait at most; who must longer is told."
+    "--patience", type=float, default=5.0, show_default=True, help="Seconds to wait at most; who must longer is told."
 )
 @click.option("--memory", type=Size(), default=None, help="For adapters in memory, e.g. 2GiB.  [default: no bound]")
 @click.option(
@@ -126,8 +127,11 @@ async def run(engine: Engine, app: FastAPI, host: str, port: int, grace: float) 
     engine.start()
     state = engine.state()
     logs.write("serving", languages=len(state.languages), offered=len(state.offered), host=host, port=port)
-    for language in state.broken:
-        logs.write("broken", level=logging.ERROR, language=language)
+    if state.withdrawn:
+        logs.write("withdrawn", level=logging.WARNING, languages=", ".join(state.withdrawn))
+    # What is there by now stays: neither a full collection nor the end of the process needs to go through it.
+    gc.collect()
+    gc.freeze()
     try:
         await server.serve()
     finally:

@@ -12,7 +12,7 @@ from lingraft.atoms import AdapterError, ConfigError, Direction
 from lingraft.direction.sentences import Pieces, split
 from lingraft.library import Library
 from lingraft.serve.answers import Answer, Failed, State, Stopping
-from lingraft.serve.engine_parts import assemble, canaries, report
+from lingraft.serve.engine_parts import assemble, canaries, inspect, keep_withdrawn, report, tell_damaged
 from lingraft.serve.engine_worker import CANARY, CANARY_TOKENS, Worker
 from lingraft.serve.queue import Queue, Request
 from lingraft.serve.versions import Served, Way
@@ -31,7 +31,7 @@ class Engine:
     """
 
     def __init__(
-        self, library: Library, *, rows: int = 32, waiting: int = 512, patience: float = 10.0, max_tokens: int = 256
+        self, library: Library, *, rows: int = 32, waiting: int = 512, patience: float = 5.0, max_tokens: int = 256
     ) -> None:
         """Serve all languages of a library that are intact; nothing runs before `start`.
 
@@ -57,12 +57,13 @@ class Engine:
         self._worker = Worker(library.base, self._queue, rows, max_tokens, self._prove)
         self._loaders = ThreadPoolExecutor(_LOADERS, "lingraft-loader")
         self._changing = asyncio.Lock()
-        self._preparing = 0
+        self._preparing = 0  # texts
         self._stopping = False
 
     def start(self) -> None:
-        """Start the worker; `state` says when it is ready."""
+        """Start the worker; `state` says when it is ready. What is damaged on disk is looked for meanwhile."""
         self._worker.start()
+        self._loaders.submit(inspect, self._served)
 
     async def stop(self, grace: float = 30.0) -> None:
         """Take no new work, answer what is there, and end the worker.
@@ -110,7 +111,7 @@ class Engine:
         if not 0 <= alternatives <= MOST_ALTERNATIVES:
             raise ConfigError(f"`alternatives` must be from 0 to {MOST_ALTERNATIVES}, but is {alternatives} instead.")
         self._require_running()
-        self._queue.check(len(texts))
+        self._queue.check(len(texts), self._preparing)
         return await self._answer(lambda: self._way(direction, via), texts, alternatives + 1)
 
     def state(self) -> State:
@@ -122,10 +123,11 @@ class Engine:
             queue=len(self._queue),
             running=worker.running,
             bytes=self.library.shelf.usage().bytes,
-            ready=self._proved and worker.alive and not self._stopping,
+            ready=self._proved and worker.alive and worker.failure is None and not self._stopping,
             stopping=self._stopping,
             failure=worker.failure,
-            broken=served.broken,
+            broken=dict(served.broken),
+            withdrawn=tuple(sorted(served.withdrawn)),
             answered=worker.answered,
         )
 
@@ -139,7 +141,7 @@ class Engine:
             language: The language's code.
 
         Returns:
-            What was done: language, name, versions, the versions before, whether anything changed.
+            What was done: language, name, versions, the versions before, whether anything changed and will last.
 
         Raises:
             AdapterError: An adapter is damaged.
@@ -150,13 +152,15 @@ class Engine:
             return await self._install(language)
 
     async def remove(self, language: str) -> dict[str, Any]:
-        """Serve a language no more; requests that have begun end well, and the library on disk keeps it.
+        """Serve a language no more, from this moment on; requests that have begun end well.
+
+        The library on disk keeps it, with a note that it is taken out, which holds until it is installed again.
 
         Args:
             language: The language's code.
 
         Returns:
-            What was done, as `install` does.
+            What was done, as `install` does; not ``lasting`` where the note could not be written.
 
         Raises:
             LibraryError: The language isn't served.
@@ -165,7 +169,8 @@ class Engine:
             served = self._served
             pointer = served.library.pointer(language)
             self._served = served.having(language, None)
-            return report(language, None, pointer)
+            lasting = await self._load(lambda: keep_withdrawn(self.library, language, out=True))
+            return report(language, None, pointer, lasting)
 
     async def rollback(self, language: str) -> dict[str, Any]:
         """Go back to what a language had before, on disk (see `Library.rollback`), and serve that.
@@ -205,6 +210,7 @@ class Engine:
                 return served.way(direction, via)
             except AdapterError:
                 if served is self._served:  # else the version may be gone with its language
+                    tell_damaged(served, direction)
                     raise
 
     async def _answer(self, find: Callable[[], Way], texts: Sequence[str], beams: int, canary: bool = False) -> Answer:
@@ -217,7 +223,7 @@ class Engine:
             return Request(way, sentences, beams, CANARY_TOKENS if canary else None)
 
         pieces: list[Pieces] = []
-        self._preparing += 1
+        self._preparing += len(texts)
         try:
             request = await self._load(prepare)
             if request.sentences:
@@ -225,7 +231,7 @@ class Engine:
             else:
                 request.future.set_result([])
         finally:
-            self._preparing -= 1
+            self._preparing -= len(texts)
         return assemble(request.way, pieces, await asyncio.wrap_future(request.future))
 
     async def _install(self, language: str) -> dict[str, Any]:
@@ -238,4 +244,5 @@ class Engine:
             ways = [partial(wanted.way, direction, "direct") for direction in canaries(language, wanted)]
             await asyncio.gather(*[self._answer(way, [CANARY], 1, canary=True) for way in ways])
             self._served = wanted
-        return report(language, pointer, before)
+        lasting = await self._load(lambda: keep_withdrawn(self.library, language, out=False))
+        return report(language, pointer, before, lasting)

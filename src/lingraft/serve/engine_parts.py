@@ -1,14 +1,19 @@
-"""How an answer is put together, and what is said of a change of languages."""
+"""How an answer is put together, and what is said of languages that change or are damaged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
-from lingraft.atoms import ENGLISH, Direction, Role
+from lingraft.atoms import ENGLISH, ConfigError, Direction, LibraryError, Role
 from lingraft.atoms.languages import name
 from lingraft.direction.sentences import Pieces, join
-from lingraft.library import Pointer
+from lingraft.library import Library, Pointer
+from lingraft.library.mixing import DEFAULT, stored, stored_directions
+from lingraft.library.withdrawn import restore, withdraw
+from lingraft.serve import logs
 from lingraft.serve.answers import Answer
 from lingraft.serve.queue import Done
 from lingraft.serve.versions import Served, Way
@@ -44,8 +49,60 @@ def canaries(language: str, served: Served) -> list[Direction]:
     return [Direction(language, other), Direction(other, language)] if other else []
 
 
-def report(language: str, now: Pointer | None, before: Pointer | None) -> dict[str, Any]:
-    """Return what was done to a language that is served as ``now`` and was as ``before``; None: not at all."""
+def inspect(served: Served) -> None:
+    """Log what is damaged on disk, so that an operator learns of it before a client does.
+
+    Args:
+        served: What is served; its damaged languages are noted in it.
+    """
+    library = served.library
+    for look in (partial(stored, library, DEFAULT), partial(stored_directions, library)):
+        try:
+            look()
+        except (ConfigError, LibraryError) as error:
+            logs.write("broken", level=logging.ERROR, recipe=str(error))
+    for language, why in list(served.broken.items()):
+        logs.write("broken", level=logging.ERROR, language=language, detail=why)
+    tell_damaged(served, served.pointers)
+
+
+def tell_damaged(served: Served, languages: Iterable[str]) -> None:
+    """Log which of some languages are damaged, of those that nobody knew of."""
+    for language, why in served.inspect(languages).items():
+        logs.write("broken", level=logging.ERROR, language=language, detail=why)
+
+
+def keep_withdrawn(library: Library, language: str, out: bool) -> bool:
+    """Write down that a language is taken out, or in again, for when the service is started anew.
+
+    Args:
+        library: The library.
+        language: The language's code.
+        out: Whether it is taken out.
+
+    Returns:
+        Whether it could be written; a library may be mounted for reading only.
+    """
+    try:
+        (withdraw if out else restore)(library.places, language, library.patience)
+    except LibraryError as error:
+        logs.write("not kept", level=logging.ERROR, language=language, detail=str(error))
+        return False
+    return True
+
+
+def report(language: str, now: Pointer | None, before: Pointer | None, lasting: bool = True) -> dict[str, Any]:
+    """Return what was done to a language.
+
+    Args:
+        language: The language's code.
+        now: What is served of it; None: nothing.
+        before: The same before.
+        lasting: Whether it will be so after a restart.
+
+    Returns:
+        Names, versions, and whether anything changed.
+    """
 
     def versions(pointer: Pointer | None) -> dict[str, str] | None:
         return None if pointer is None else {role.value: pointer.of(role) for role in Role}
@@ -57,4 +114,5 @@ def report(language: str, now: Pointer | None, before: Pointer | None) -> dict[s
         "before": versions(before),
         "history": 0 if now is None else len(now.history),
         "changed": now != before,
+        "lasting": lasting,
     }

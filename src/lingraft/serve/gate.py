@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
-from lingraft.atoms import AdapterError, LingraftError
+from lingraft.atoms import AdapterError, ConfigError, LingraftError
 from lingraft.serve import logs
 from lingraft.serve.bodies import Gone, Receive, read_fields, receive_body
 from lingraft.serve.keys import Keys
@@ -119,7 +119,7 @@ class Gate:
             answer.status = _GONE
         except LingraftError as error:
             answer.notes["code"] = error.code
-            if isinstance(error, AdapterError):  # names files, and no text ever
+            if isinstance(error, AdapterError | ConfigError):  # these name files and settings, and no text ever
                 answer.notes["detail"] = str(error)
             await self._refuse(scope, receive, watched, answer, error)
         except Exception as error:

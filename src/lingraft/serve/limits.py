@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -64,7 +65,8 @@ class Limits:
             wait = (1 - account.tokens) / rate
         raise Refused(
             429,
-            f"requests must be at most {self.settings.rate:g} a minute, but come faster. Try again in {wait:.1f} s.",
+            f"requests must be at most {self.settings.rate:g} a minute, but come faster. "
+            f"Try again in {max(1, math.ceil(wait))} s.",
             code="rate",
             retry_after=wait,
         )

@@ -16,15 +16,14 @@ from lingraft.atoms import ENGLISH, AdapterError, DataError, Role
 from lingraft.atoms.languages import name
 from lingraft.library import Pointer
 from lingraft.library.disk import read_file
-from lingraft.library.places import Places
+from lingraft.library.places import SCORES_FILE, Places
 from lingraft.measure.results import Results
 from lingraft.serve.described import Fault, faults
 from lingraft.serve.translating import Desk
 
 routes = APIRouter(tags=["Lingraft"])
-SCORES = "measurement.json"
-"""Where a library holds its last measurement: what `lingraft measure --json` writes."""
 _SCORES_BYTES = 32_000_000
+_DAMAGED = "Its files are damaged; the log of the service says which."
 
 
 class Base(BaseModel):
@@ -56,7 +55,9 @@ class LibraryAnswer(BaseModel):
     base: Base
     languages: list[Installed]
     broken: dict[str, str]
-    """Languages on disk that are not served, and why."""
+    """Languages on disk that cannot be served, or not in all directions; the log says why."""
+    withdrawn: list[str]
+    """Languages on disk that an operator has taken out."""
     scores: dict[str, Any] | None
     """The library's last measurement."""
 
@@ -79,7 +80,8 @@ async def library(request: Request) -> LibraryAnswer:
     return LibraryAnswer(
         base=Base(name=card.base.id, revision=card.base.revision, fingerprint=card.base.fingerprint),
         languages=languages,
-        broken=dict(state.broken),
+        broken=dict.fromkeys(state.broken, _DAMAGED),
+        withdrawn=list(state.withdrawn),
         scores=await asyncio.to_thread(_scores, desk),
     )
 
@@ -139,10 +141,10 @@ def _bytes(path: Path, code: str, role: str, version: str) -> int:
 def _scores(desk: Desk) -> dict[str, Any] | None:
     """Return the library's last measurement; None where there is none that can be read."""
     try:
-        status = (desk.path / SCORES).stat()
+        status = (desk.path / SCORES_FILE).stat()
         seen = status.st_mtime_ns, status.st_size, status.st_ino
         if desk.cache.get("seen") != seen:
-            text = bytes(read_file(desk.path, (SCORES,), _SCORES_BYTES))
+            text = bytes(read_file(desk.path, (SCORES_FILE,), _SCORES_BYTES))
             desk.cache["scores"] = json.loads(Results.from_json(text).to_json())
             desk.cache["seen"] = seen
     except (OSError, DataError, AdapterError):

@@ -103,18 +103,19 @@ class Queue:
         """Whether nothing more is taken in."""
         return self._closed
 
-    def check(self, sentences: int) -> None:
+    def check(self, sentences: int, coming: int = 0) -> None:
         """Refuse what could not be put now.
 
         Args:
             sentences: The least number of sentences of the request.
+            coming: Those of requests that are let in and not put yet; they are counted as if they waited.
 
         Raises:
             Busy: There is no room, or the wait would be too long.
             Stopping: The queue is closed.
         """
         with self._change:
-            self._check(sentences)
+            self._check(sentences, coming)
 
     def put(self, request: Request, *, first: bool = False) -> None:
         """Let a request wait for its turn.
@@ -195,16 +196,16 @@ class Queue:
         with self._change:
             return list(self._waiting)
 
-    def _check(self, sentences: int) -> None:
+    def _check(self, sentences: int, coming: int = 0) -> None:
         if self._closed:
             raise Stopping()
-        if not self._count:
+        if not (waiting := self._count + coming):
             return
         # In turns, a request waits for no more sentences of another than it has itself.
-        ahead = sum(min(len(units), max(1, sentences)) for units in self._waiting.values())
+        ahead = coming + sum(min(len(units), max(1, sentences)) for units in self._waiting.values())
         seconds = ahead / self.rate if self.rate else 0.0
-        if self._count + sentences > self.room or seconds > self.patience:
-            raise Busy(min(60.0, max(1.0, seconds - self.patience, seconds / 2)), self._count)
+        if waiting + sentences > self.room or seconds > self.patience:
+            raise Busy(min(60.0, max(1.0, seconds - self.patience, seconds / 2)), waiting)
 
     def _forget(self, request: Request | None) -> None:
         if request is not None:

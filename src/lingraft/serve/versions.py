@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from types import MappingProxyType
 
-from lingraft.atoms import ENGLISH, ConfigError, Direction, LanguageError, LibraryError, Role
+from lingraft.atoms import ENGLISH, AdapterError, ConfigError, Direction, LanguageError, LibraryError, Role
 from lingraft.base import Base
 from lingraft.delta import Route
 from lingraft.library import Library, Pointer
 from lingraft.library.mixing import mixing, stored
 from lingraft.library.using import offered, router, steps
+from lingraft.library.withdrawn import withdrawn
 from lingraft.serve.answers import BASE, DIRECT, PIVOT
 
 WAYS = 256
@@ -46,16 +48,21 @@ class Way:
 class Served:
     """The languages at the versions that are served; an update makes another one of it. Any thread may ask."""
 
-    def __init__(self, library: Library, pointers: Mapping[str, Pointer], broken: Mapping[str, str]) -> None:
+    def __init__(
+        self, library: Library, pointers: Mapping[str, Pointer], broken: Mapping[str, str], out: frozenset[str]
+    ) -> None:
         """Take a picture.
 
         Args:
             library: The library with its base.
             pointers: Language → the versions to serve.
-            broken: Language on disk that can't be served → why.
+            broken: Language on disk that can't be served, or not in all directions → why.
+            out: Languages on disk that an operator has taken out.
         """
         self.pointers = MappingProxyType(dict(pointers))
-        self.broken = MappingProxyType(dict(broken))
+        self.broken = dict(broken)
+        """More of them may be found while the picture is used; see `inspect`."""
+        self.withdrawn = out
         self.library = library.at(pointers)
         self.offered = offered(self.library)
         self.failed: dict[Direction, str] = {}
@@ -65,20 +72,53 @@ class Served:
 
     @classmethod
     def of(cls, library: Library) -> Served:
-        """Return what is installed on disk now; a language whose pointer is damaged is left out."""
+        """Return what is on disk now, without what was taken out; a language whose pointer is damaged is left out.
+
+        Args:
+            library: The library with its base.
+
+        Returns:
+            The picture.
+
+        Raises:
+            LibraryError: The list of what was taken out is damaged.
+        """
+        there = library.languages()
+        out = withdrawn(library.places).intersection(there)
         pointers, broken = {}, {}
-        for language in library.languages():
+        for language in there:
+            if language in out:
+                continue
             try:
                 pointers[language] = library.pointer(language)
             except LibraryError as error:
                 broken[language] = str(error)
-        return cls(library, pointers, broken)
+        return cls(library, pointers, broken, out)
 
     def having(self, language: str, pointer: Pointer | None) -> Served:
-        """Return the same with another version of one language; None: without it."""
+        """Return the same with another version of one language; None: it is taken out."""
         pointers = {code: each for code, each in self.pointers.items() if code != language}
         broken = {code: why for code, why in self.broken.items() if code != language}
-        return Served(self.library, {**pointers, **({language: pointer} if pointer else {})}, broken)
+        out = self.withdrawn - {language} if pointer else self.withdrawn | {language}
+        return Served(self.library, {**pointers, **({language: pointer} if pointer else {})}, broken, out)
+
+    def inspect(self, languages: Iterable[str]) -> dict[str, str]:
+        """Look at the files of languages, and note those that are damaged; nothing is kept in memory.
+
+        Args:
+            languages: Codes; those that are not served are passed over.
+
+        Returns:
+            What was found that was not known: language → what is wrong.
+        """
+        found: dict[str, str] = {}
+        for language, role in product(languages, Role):
+            if language in self.pointers and language not in self.broken:
+                try:
+                    self.library.check_version(language, role, self.pointers[language].of(role))
+                except (AdapterError, LibraryError) as error:
+                    found[language] = self.broken[language] = f"{language}.{role}: {error}"
+        return found
 
     def way(self, direction: Direction, via: str | None = None) -> Way:
         """Return how a direction is translated; its adapters are read where they are not in memory.

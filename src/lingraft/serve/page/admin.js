@@ -24,7 +24,7 @@ const VERBS = {
   },
   remove: {
     title: (name) => `Remove ${name}?`,
-    text: "Nobody can translate from or into it any more. Requests under way are finished. Others do not change.",
+    text: "Nobody can translate from or into it until it is installed again. Requests under way are finished. The library keeps it.",
     act: "Remove",
     method: "DELETE",
     path: "",
@@ -143,6 +143,10 @@ export class Admin {
           )
         : h("p", { class: "card pad soft" }, "No language is installed yet."),
     );
+    const out = this.current()?.withdrawn ?? [];
+    this.out.replaceChildren(
+      out.length ? h("p", { class: "soft fine" }, `Removed, and still in the library: ${out.join(", ")}.`) : "",
+    );
   }
 
   installer() {
@@ -160,12 +164,14 @@ export class Admin {
       this.change("POST", encodeURIComponent(code), `${code} is installed.`).then((done) => done && (input.value = ""));
     };
     this.problem = h("div", {});
+    this.out = h("div", {});
     return h(
       "form",
       { class: "card pad install", onsubmit: submit },
       h("label", { for: "install-code" }, "Install a language that the library has on disk"),
       h("div", { class: "row" }, input, h("button", { type: "submit", class: "primary" }, "Install")),
       this.problem,
+      this.out,
     );
   }
 
@@ -194,7 +200,8 @@ export class Admin {
   async change(method, path, done) {
     this.problem.replaceChildren();
     try {
-      await request(`admin/languages/${path}`, { method, admin: true });
+      const told = await request(`admin/languages/${path}`, { method, admin: true });
+      if (told.lasting === false) done += " Only until the service is restarted: the library cannot be written.";
     } catch (error) {
       this.problem.replaceChildren(alertOf(error));
       return false;

@@ -29,7 +29,7 @@ export function show(place, library, { offered, open }) {
           "p",
           { class: "card pad soft" },
           "This library has not been measured yet. ",
-          h("code", {}, "lingraft measure --json LIB/measurement.json"),
+          h("code", {}, "lingraft measure"),
           " fills this matrix.",
         ),
   );
@@ -85,7 +85,7 @@ function table(languages, open) {
       h("td", {}, h("code", {}, language.code)),
       h("td", {}, version(language.versions?.source)),
       h("td", {}, version(language.versions?.target)),
-      h("td", { class: "number" }, language.history ?? ""),
+      h("td", { class: "number" }, Object.keys(language.versions ?? {}).length ? (language.history ?? "") : "–"),
       h("td", { class: "number" }, language.bytes ? size(language.bytes) : "–"),
     );
   });
@@ -120,7 +120,7 @@ const broken = (name, why) =>
     "div",
     { class: "notice" },
     icon("warning"),
-    h("div", {}, h("strong", {}, `${name} is not served`), h("p", {}, String(why))),
+    h("div", {}, h("strong", {}, `${name} is damaged`), h("p", {}, String(why))),
   );
 
 const version = (hash) =>

@@ -8,6 +8,7 @@ const VIAS = new Map(
     direct: ["Direct", "The adapters of both languages were used together, in one step."],
     pivot: ["Via English", "Translated into English first, and from English in a second step."],
     base: ["Base model", "No adapter was used: this is the base model’s own translation."],
+    none: ["Unchanged", "Nothing was translated: the text is in this language already, or has no words."],
   }),
 );
 

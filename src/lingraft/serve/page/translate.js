@@ -139,6 +139,7 @@ async function send() {
     notice.clear(true);
     detected(answer.detectedLanguage);
     result.show(answer, state.target, nameOf);
+    already(answer);
     result.score(scoreOf(state.detected ?? state.source, state.target, answer.lingraft?.via));
   } catch (error) {
     if (mine.signal.aborted) return;
@@ -166,6 +167,13 @@ function detected(found) {
   source.show("auto", nameOf(state.detected));
   const sure = Number.isFinite(found.confidence) ? ` with ${Math.round(found.confidence)} % confidence` : "";
   $("detected").textContent = `Detected${sure}`;
+}
+
+/** Says why the text came back as it was, where it was found to be in the target's language. */
+function already({ detectedLanguage, lingraft }) {
+  if (state.source !== "auto" || lingraft?.via !== "none" || !detectedLanguage?.confidence) return;
+  if (!same(detectedLanguage.language, state.target)) return;
+  $("detected").textContent = `This is ${nameOf(state.target)} already. Choose another language to translate into.`;
 }
 
 function scoreOf(from, to, via) {
