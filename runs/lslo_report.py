@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from lslo_data import CLASSES, class_of
 from lslo_picture import in_order, indexing_svg, paper_of
 from lslo_systems import texts
+from report_document import put, table
 
 from lingraft.atoms import Direction
 from lingraft.atoms.languages import name as language_name
@@ -31,7 +32,7 @@ TITLES = {
     "pruned": "LSLo, ranks by demand, learned indexing, pruned",
 }
 BASELINES = ("full", "shared")
-BEGIN, END = "<!-- tables of runs/lslo_report.py -->", "<!-- end of the tables -->"
+MARK, TITLE = "runs/lslo_report.py", "Language-specific LoRA beside its baselines"
 SAMPLES = 1000
 
 Systems = Mapping[str, Any]
@@ -58,12 +59,6 @@ def compare(out: Path, systems: Iterable[str]) -> dict[str, dict[str, dict[str, 
         for baseline in BASELINES
         if baseline in drawn
     }
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a table as lines of Markdown."""
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return ["", *(f"| {' | '.join(line)} |" for line in lines), ""]
 
 
 def bleu_name(systems: Systems) -> str:
@@ -188,17 +183,6 @@ def method(settings: Mapping[str, Any], systems: Systems) -> list[str]:
     return ["## How it was measured", "", *lines, ""]
 
 
-def put(path: Path, tables: str) -> None:
-    """Write the tables into a document, between its marks."""
-    before, after = "# Language-specific LoRA beside its baselines\n\n", "\n"
-    if path.exists():
-        text = path.read_text(encoding="utf-8")
-        if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-            raise SystemExit(f"`{path}` must hold the lines {BEGIN} and {END} once each, in this order. Put them in.")
-        before, after = text.split(BEGIN)[0], text.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n\n{tables.strip()}\n\n{END}{after}", encoding="utf-8")
-
-
 def main() -> None:
     """Write the document, the numbers and the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -228,7 +212,7 @@ def main() -> None:
         if (path := args.out / f"{name}.json").exists():
             (args.docs / f"lslo-{name}.svg").write_text(survival_svg(Survival.from_json(path.read_text())), "utf-8")
             lines += [f"![what survives pruning {title}](lslo-{name}.svg)", ""]
-    put(args.docs / "lslo.md", "\n".join(lines + method(settings, systems)))
+    put(args.docs / "lslo.md", MARK, TITLE, "\n".join(lines + method(settings, systems)))
     plain = {
         baseline: {name: {kind: asdict(value) for kind, value in by.items()} for name, by in each.items()}
         for baseline, each in found.items()

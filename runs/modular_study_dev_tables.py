@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lslo_report import table
 from modular_study_picture import lines_svg
 from modular_study_results import Found, Numbers, numbers, words
+from report_document import table
 
 SCORES = ("chrF++", "BLEU", "off target")
 READING = "Differences in chrF++ with 95 % intervals; better and worse: in how many directions they are sure (Holm)."

@@ -9,18 +9,17 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lslo_report import table
 from modular_study_dev_tables import READING, SCORES, compared, depth, grid, kept, scores
 from modular_study_picture import lines_svg
 from modular_study_results import Found, numbers, signed, words
+from report_document import put, table
 
 from lingraft.atoms.languages import name as language_name
 
-BEGIN, END = "<!-- tables of runs/modular_study_report.py -->", "<!-- end of the tables -->"
+MARK, TITLE = "runs/modular_study_report.py", "Merging: what helps, how much data, how near to full fine-tuning"
 FULL = "baseline/multi-full"
 SYSTEMS = {
     "headline/bridged-1": "modular, bridged rows",
@@ -163,18 +162,6 @@ def method(found: Found) -> list[str]:
     ]
 
 
-def put(path: Path, lines: Iterable[str]) -> None:
-    """Write the tables into the document, between its marks."""
-    before, after = "# Merging: what helps, how much data, how near to full fine-tuning\n\n", "\n"
-    if path.exists():
-        text = path.read_text(encoding="utf-8")
-        if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-            raise SystemExit(f"`{path}` must hold the lines {BEGIN} and {END} once each, in this order. Put them in.")
-        before, after = text.split(BEGIN)[0], text.split(END)[1]
-    tables = "\n".join(lines).strip()
-    path.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}", encoding="utf-8")
-
-
 def main() -> None:
     """Write the document, the numbers and the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -192,7 +179,7 @@ def main() -> None:
     lines += compared(found, "phase", "When to merge: phase", "phase/span-span", ("direct",))
     lines += compared(found, "ratio", "The plain merge at one ratio", f"checkpoint/{epochs}-{epochs}", ("direct",))
     lines += kept(found) + method(found)
-    put(args.docs / "modular_study.md", lines)
+    put(args.docs / "modular_study.md", MARK, TITLE, "\n".join(lines))
     text: Any = json.dumps(found.plain(), ensure_ascii=False, indent=1)
     (args.docs / "modular_study.json").write_text(text + "\n", encoding="utf-8")
 
