@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
+import fake
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
@@ -153,13 +151,5 @@ def create(backend: Backend) -> FastAPI:
 @contextlib.contextmanager
 def serving(backend: Backend) -> Iterator[str]:
     """Serve in a thread; yields the address."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create(backend), log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(10)
+    with fake.serving(create(backend)) as address:
+        yield address
