@@ -1,6 +1,6 @@
 """Parallel text → cleaned, split rows; test sets; language profiles; the phrasebook."""
 
-from lingraft.corpus.pairs import Pairs, between, clean, overlap, read, split_dev
+from lingraft.corpus.pairs import Pairs, between, clean, overlap, read, remarks, split_dev
 from lingraft.corpus.profile import Identifier, Profile
 from lingraft.corpus.testset import TestSet, read_testset
 
@@ -14,5 +14,6 @@ __all__ = [
     "overlap",
     "read",
     "read_testset",
+    "remarks",
     "split_dev",
 ]

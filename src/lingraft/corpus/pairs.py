@@ -231,3 +231,24 @@ def overlap(one: Pairs, other: Pairs) -> int:
 
     left, right = sentences(other.a), sentences(other.b)
     return sum(x.lower() in left or y.lower() in right for x, y in zip(other.left, other.right, strict=True))
+
+
+def remarks(corpus: Iterable[Pairs], dev: Iterable[Pairs] = ()) -> list[str]:
+    """Return what whoever gave some text should know of it.
+
+    Args:
+        corpus: Training text.
+        dev: Dev text that was given, and not held out of it.
+
+    Returns:
+        A line for each text of which rows were left out, and one for each that shares sentences with its dev text.
+    """
+    held_out = {(pairs.a, pairs.b): pairs for pairs in dev}
+    lines, warnings = [], []
+    for pairs in corpus:
+        if why := ", ".join(f"{count} {reason}" for reason, count in pairs.dropped.items() if count):
+            lines.append(f"{pairs.origin}: left out {why}")
+        other = held_out.get((pairs.a, pairs.b))
+        if other is not None and (shared := overlap(pairs, other)):
+            warnings.append(f"warning: {pairs.origin} and its dev text {other.origin} share {shared} sentences")
+    return lines + warnings

@@ -13,7 +13,7 @@ import lingraft
 from lingraft.atoms import ENGLISH, AdapterName, ConfigError, LanguageError, Role
 from lingraft.atoms.languages import name
 from lingraft.base import Base
-from lingraft.corpus import Pairs, overlap, read
+from lingraft.corpus import Pairs, read, remarks
 from lingraft.corpus.profile import Profile
 from lingraft.fit import Context, Modular, Reporter, Trained, Training, fit, hold_out
 from lingraft.fit.parallel import team
@@ -99,18 +99,9 @@ def plan(
     for role in Role:
         regime.sites_of(base, role, context.recipe)
     corpus = read(pattern, languages)
-    notes = [
-        f"{pairs.origin}: left out {', '.join(f'{count} {why}' for why, count in pairs.dropped.items() if count)}"
-        for pairs in corpus
-        if any(pairs.dropped.values())
-    ]
-    if dev_pattern is None:
-        corpus, dev = hold_out(corpus, regime.seed)
-    else:
-        dev = read(dev_pattern, languages)
-        for train, held_out in zip(corpus, dev, strict=True):
-            if shared := overlap(train, held_out):
-                notes.append(f"warning: {train.origin} and {held_out.origin} share {shared} sentences")
+    given = [] if dev_pattern is None else read(dev_pattern, languages)
+    notes = remarks(corpus, given)
+    corpus, dev = (corpus, given) if given else hold_out(corpus, regime.seed)
     return Plan(tuple(languages), tuple(corpus), tuple(dev), regime, tuple(notes), context)
 
 

@@ -12,7 +12,7 @@ from lingraft.atoms import AdapterName, ConfigError, LibraryError, Role
 from lingraft.atoms.config import Settings
 from lingraft.atoms.languages import name
 from lingraft.base import Base
-from lingraft.corpus import Pairs, between, overlap
+from lingraft.corpus import Pairs, between, remarks
 from lingraft.corpus.profile import Profile
 from lingraft.direction import Recipe
 from lingraft.fit import Indexing, Joint, Reporter, Run, fit, hold_out
@@ -100,21 +100,9 @@ def plan_joint(base: Base, languages: Sequence[str], pairs: str, dev: str | None
     for language in languages:
         require_named(base, language)
     layout = regime.layout(base, sorted(languages))
-    notes = [
-        f"{text.origin}: left out {', '.join(f'{count} {why}' for why, count in text.dropped.items() if count)}"
-        for text in corpus
-        if any(text.dropped.values())
-    ]
-    if dev is None:
-        corpus, held_out = hold_out(corpus, regime.seed)
-    else:
-        held_out = between(dev, languages)
-        there = {(text.a, text.b): text for text in held_out}
-        notes += [
-            f"warning: {text.origin} and its dev text share {shared} sentences"
-            for text in corpus
-            if (text.a, text.b) in there and (shared := overlap(text, there[text.a, text.b]))
-        ]
+    given = [] if dev is None else between(dev, languages)
+    notes = remarks(corpus, given)
+    corpus, held_out = (corpus, given) if given else hold_out(corpus, regime.seed)
     counts = {
         adapter: sum(rank * sum(base.shape(site)) for site, rank in ranks.items()) + token_parameters(base, adapter)
         for adapter, ranks in layout.items()
