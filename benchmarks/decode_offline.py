@@ -5,7 +5,9 @@ base's do), two ways in alternating runs:
 
 - lingraft: ``translate``, all directions in one run, places filled as rows end, adapters routed by row;
 - peft: HF ``generate`` on a PEFT model that holds an adapter per direction, composed beforehand (the concatenation of
-  the pair), switched between directions; lines sorted by length, batches of the same size.
+  the pair), switched between directions; lines sorted by length.
+
+Both run with each number of rows at once (``--batch``), and the best of each is compared.
 
 With ``--scope everywhere`` both compute the same function, and the share of equal answers is printed; with
 ``spans``, the default of a library, an output adapter acts on the target span alone, which PEFT cannot do. Then
@@ -16,7 +18,7 @@ Bound: a generated token costs one pass of its row through the base, 2 FLOPs per
 more per site; a pass reads all weights once, whoever is in it. What can be saved is rows that are over (a batch of
 ``generate`` goes on until its longest row ends), padding, copies of the cache, and sources that are read again.
 
-    python benchmarks/decode_offline.py [--lines 2000] [--rounds 3] [--json OUT.json]
+    python benchmarks/decode_offline.py [--lines 2000] [--rounds 3] [--batch 64 256] [--cpu] [--json OUT.json]
 """
 
 from __future__ import annotations
@@ -29,10 +31,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from peers import ratio
 from peft import LoraConfig, PeftModel, get_peft_model
 
 import lingraft
@@ -75,9 +79,9 @@ def bank(base: Base, languages: Sequence[str], rank: int, scoped: bool) -> Bank:
 class Peer:
     """HF ``generate`` with a PEFT adapter for each direction."""
 
-    def __init__(self, name: str, found: Bank, directions: Sequence[Direction], batch: int) -> None:
+    def __init__(self, name: str, found: Bank, directions: Sequence[Direction]) -> None:
         """Load a second copy of the base and put the composed adapters on it."""
-        self.base, self.batch = load(name), batch
+        self.base = load(name)
         model: Any = self.base.model
         for where in directions:
             merged: dict[Any, list[Update]] = {}
@@ -98,15 +102,15 @@ class Peer:
         self.model = model.eval()
 
     @torch.no_grad()
-    def __call__(self, texts: Sequence[str], directions: Sequence[Direction]) -> list[str]:
+    def __call__(self, texts: Sequence[str], directions: Sequence[Direction], batch: int) -> list[str]:
         answers = []
         for where in directions:
             self.model.set_adapter(where.target)
             rows = self.base.format.encode(where, texts)
             order = sorted(range(len(rows)), key=lambda i: -len(rows[i].source))
             done = {}
-            for start in range(0, len(order), self.batch):
-                part = order[start : start + self.batch]
+            for start in range(0, len(order), batch):
+                part = order[start : start + batch]
                 prompts = [rows[i].source + rows[i].target for i in part]
                 length = max(map(len, prompts))
                 pad = [[self.base.format.pad] * (length - len(prompt)) for prompt in prompts]
@@ -133,49 +137,49 @@ def reading_apart() -> Any:
         stream._WORTH = kept
 
 
-def measure(ways: dict[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
+def measure(
+    ways: dict[str, Callable[[], Any]], rounds: int, cpu: bool
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Run the ways in turn; return seconds of each round after one that warms up, and the last results."""
+    clock = time.process_time if cpu else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in ways}
     found = {}
     for turn in range(rounds + 1):
         for name, way in ways.items():
-            start = time.perf_counter()
+            start = clock()
             found[name] = way()
             if turn:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return times, found
-
-
-def ratios(times: dict[str, list[float]], to: str) -> dict[str, float]:
-    """Return the median ratio of ``to``'s seconds to those of each other way: how many times faster that is."""
-    return {
-        name: statistics.median(a / b for a, b in zip(times[to], each, strict=True))
-        for name, each in times.items()
-        if name != to
-    }
 
 
 def a_file(base: Base, options: argparse.Namespace) -> dict[str, Any]:
     """Translate a file into 4 languages, both ways."""
     texts, directions = lines(options.lines), [Direction(SOURCE, code) for code in FOUR]
     found = bank(base, FOUR, options.rank, options.scope == "spans")
-    peer = Peer(options.base, found, directions, options.batch)
+    peer = Peer(options.base, found, directions)
     asked = [where for where in directions for _ in texts]
 
-    def ours() -> list[str]:
-        with attach(base, lambda where: route(found, Recipe(), where)) as translator:
-            return translator.translate(texts * len(FOUR), asked, batch_size=options.batch)
+    def ours(batch: int) -> list[str]:
+        with attach(base, partial(route, found, Recipe())) as translator:
+            return translator.translate(texts * len(FOUR), asked, batch_size=batch)
 
-    times, answers = measure({"peft": lambda: peer(texts, directions), "lingraft": ours}, options.rounds)
-    equal = sum(a == b for a, b in zip(answers["peft"], answers["lingraft"], strict=True)) / len(asked)
+    ways: dict[str, Callable[[], Any]] = {}
+    for rows in options.batch:
+        ways[f"peft, {rows} rows"] = partial(peer, texts, directions, rows)
+        ways[f"lingraft, {rows} rows"] = partial(ours, rows)
+    times, answers = measure(ways, options.rounds, options.cpu)
     tokens = {name: sum(map(len, base.tokenizer(each)["input_ids"])) for name, each in answers.items()}
-    faster = ratios(times, "peft")["lingraft"]
-    print(f"{options.lines} lines into {len(FOUR)} directions, {options.scope}: {100 * equal:.1f} % equal answers")
-    for name, each in times.items():
-        seconds = statistics.median(each)
-        print(f"  {name:9} {len(asked) / seconds:8.1f} lines/s  {tokens[name] / seconds:8.0f} tokens/s")
-    print(f"  lingraft is {faster:.2f} x as fast (target 2)")
-    return {"faster": faster, "seconds": times, "equal": equal, "tokens": tokens}
+    print(f"{options.lines} lines into {len(FOUR)} directions, {options.scope}")
+    seconds = {name: statistics.median(each) for name, each in times.items()}
+    for name, each in seconds.items():
+        print(f"  {name:24} {len(asked) / each:8.1f} lines/s  {tokens[name] / each:8.0f} tokens/s")
+    best = lambda of: min((name for name in ways if name.startswith(of)), key=seconds.__getitem__)
+    theirs, mine = best("peft"), best("lingraft")
+    faster = {name: ratio(times, theirs, name) for name in ways}
+    equal = sum(a == b for a, b in zip(answers[theirs], answers[mine], strict=True)) / len(asked)
+    print(f"  {mine}: {faster[mine]:.2f} x as fast as {theirs} (target 2), {100 * equal:.1f} % equal answers")
+    return {"faster": faster, "best": [theirs, mine], "seconds": times, "equal": equal, "tokens": tokens}
 
 
 def one_source(base: Base, options: argparse.Namespace) -> dict[str, Any]:
@@ -203,24 +207,25 @@ def one_source(base: Base, options: argparse.Namespace) -> dict[str, Any]:
             return {key: answer for job in jobs for key, answer in fill(Stream(base, routing), [job], 1)}
 
         ways = {"separate": separate, "one batch": apart, "read once": together}
-        times, answers = measure(ways, max(options.rounds, 5))
+        times, answers = measure(ways, max(options.rounds, 5), options.cpu)
     same = answers["separate"] == answers["one batch"] == answers["read once"]
     print(
         f"One source of {options.long} tokens into {len(EIGHT)} languages, {options.answer} tokens each: same: {same}"
     )
     for name, each in times.items():
         print(f"  {name:9} {statistics.median(each):8.3f} s")
-    found_ratios = ratios(times, "separate")
-    print(f"  read once is {found_ratios['read once']:.2f} x as fast as separate (target 1.5), ", end="")
-    print(f"one batch {found_ratios['one batch']:.2f} x")
-    return {"faster": found_ratios, "seconds": times, "same": same}
+    faster = {name: ratio(times, "separate", name) for name in ways}
+    print(f"  read once is {faster['read once']:.2f} x as fast as separate (target 1.5), ", end="")
+    print(f"one batch {faster['one batch']:.2f} x")
+    return {"faster": faster, "seconds": times, "same": same}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", default=str(Path(lingraft.__file__).parent / "data" / "demo_base"))
     parser.add_argument("--lines", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, nargs="+", default=[32, 64, 128, 256], help="rows at once, of both")
+    parser.add_argument("--cpu", action="store_true", help="count processor time, for one thread on a busy machine")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--long", type=int, default=256, help="tokens of the one long source")
     parser.add_argument("--answer", type=int, default=32, help="tokens of each of its answers at the most")

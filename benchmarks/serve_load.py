@@ -1,11 +1,13 @@
-"""A served library under load over HTTP: throughput, latencies, overload, and the end with requests in flight.
+"""A served library under load over HTTP: throughput, latencies, overload, memory, and the end with requests in flight.
 
     python benchmarks/serve_load.py LIBRARY [--pairs 'DIR/{a}-{b}.tsv.gz'] [--seconds 30] [--clients 64] [--out FILE]
 
-`lingraft serve` runs as a process of its own, the load comes from this one. Bounds and targets (PROMISES): over 32
-directions ≥ 0.8 × of one direction and ≥ 3 × of one request at a time; at four times the capacity, open loop, the
-accepted ones' p99 ≤ 2 × that at capacity, refusals in ≤ 50 ms, every request accounted for; on SIGTERM all that is in
-flight is answered, and the process ends in ≤ 30 s. Prints JSON; sentences per second, times in seconds, memory in MB.
+`lingraft serve` runs as a process of its own, the load comes from this one. Memory is looked at once a second. A second
+service, which lets everyone wait, takes a language out and in again and is then stopped with requests in flight.
+Bounds and targets (PROMISES): over 32 directions ≥ 0.8 × of one direction and ≥ 3 × of one request at a time; at four
+times the capacity, open loop, the accepted ones' p99 ≤ 2 × that at capacity, refusals in ≤ 50 ms, every request
+accounted for; on SIGTERM all that is in flight is answered, and the process ends in ≤ 30 s; a language that lies in the
+library is there in ≤ 1 s. Prints JSON; sentences per second, times in seconds, memory in MB.
 """
 
 from __future__ import annotations
@@ -21,106 +23,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+from http_load import Ask, Load, Seen
 
 from lingraft.atoms import ENGLISH
 from lingraft.atoms.languages import parse
 from lingraft.corpus import files
+from lingraft.serve.keys import make_key
 
 DIRECTIONS = 32
 TEXTS = ["The dog sleeps.", "Where is the red house?", "I drink cold water in the town.", "She reads a book."]
-"""Where there are no pairs: asked in all languages alike."""
-
-
-@dataclass
-class Seen:
-    """What came of some requests."""
-
-    statuses: Counter[str] = field(default_factory=Counter)
-    took: list[float] = field(default_factory=list)
-    refused: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def summary(self) -> dict[str, Any]:
-        """Return counts, rate and percentiles."""
-        done = {"per_second": round(len(self.took) / self.seconds, 2), **_percentiles(self.took)}
-        refused = {"refused": _percentiles(self.refused)} if self.refused else {}
-        return {"statuses": dict(self.statuses), **done, **refused}
-
-
-def _percentiles(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    at = lambda share: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 4)
-    return {f"p{round(100 * share)}": at(share) for share in (0.5, 0.95, 0.99)} if ordered else {}
-
-
-Ask = dict[str, str]
-
-
-class Load:
-    """Sends requests and keeps what came of them."""
-
-    def __init__(self, port: int, asks: list[Ask]) -> None:
-        self._port = port
-        self._asks = itertools.cycle(asks)
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def one(self, seen: Seen) -> None:
-        """Send the next request."""
-        begun = time.perf_counter()
-        try:
-            status = await self._post(next(self._asks))
-        except (OSError, asyncio.IncompleteReadError) as error:
-            seen.statuses[type(error).__name__] += 1
-            return
-        seen.statuses[status] += 1
-        (seen.took if status == "200" else seen.refused).append(time.perf_counter() - begun)
-
-    async def _post(self, ask: Ask) -> str:
-        """Send one request by hand and return its status; a client library would cost as much as the service."""
-        body = json.dumps(ask).encode()
-        head = f"POST /translate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-        while self._idle and self._idle[-1][0].at_eof():  # the service has closed it meanwhile
-            self._idle.pop()
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(f"{head}\r\n\r\n".encode() + body)
-        answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = re.search(rb"content-length: (\d+)", answer)
-        assert length is not None
-        await reader.readexactly(int(length[1]))
-        if b"connection: close" in answer:
-            writer.close()
-        else:
-            self._idle.append((reader, writer))
-        return answer[9:12].decode()
-
-    async def closed(self, clients: int, seconds: float) -> Seen:
-        """Let each client send one request after the other."""
-        seen, begun = Seen(), time.perf_counter()
-
-        async def client() -> None:
-            while time.perf_counter() - begun < seconds:
-                await self.one(seen)
-
-        await asyncio.gather(*[client() for _ in range(clients)])
-        seen.seconds = time.perf_counter() - begun
-        return seen
-
-    async def open(self, rate: float, seconds: float) -> tuple[Seen, int]:
-        """Send requests at a rate, whatever becomes of them; return what came, and how many were sent."""
-        seen, begun, sent = Seen(), time.perf_counter(), []
-        while (now := time.perf_counter() - begun) < seconds:
-            while len(sent) < rate * now:
-                sent.append(asyncio.create_task(self.one(seen)))
-            await asyncio.sleep(0.005)
-        await asyncio.gather(*sent)
-        seen.seconds = seconds
-        return seen, len(sent)
+"""Where there are no pairs of a language: asked in all alike."""
 
 
 def asks(library: dict[str, Any], offered: list[str], pattern: str | None) -> list[list[Ask]]:
@@ -134,10 +52,11 @@ def asks(library: dict[str, Any], offered: list[str], pattern: str | None) -> li
 
 def texts(pattern: str | None, language: str, other: str) -> list[str]:
     """Return sentences of a language, from the text that pairs it with English, or English with another language."""
-    if pattern is None:
-        return TEXTS
     pair = sorted((ENGLISH, other if language == ENGLISH else language))
-    lines = files.lines(Path(pattern.replace("{a}", pair[0]).replace("{b}", pair[1])))[:200]
+    path = Path((pattern or "").replace("{a}", pair[0]).replace("{b}", pair[1]))
+    if not path.is_file():
+        return TEXTS
+    lines = files.lines(path)[:200]
     return [line.split("\t")[pair.index(language)] for line in lines]
 
 
@@ -161,14 +80,17 @@ async def started(client: httpx.AsyncClient) -> float:
 
 async def measure(client: httpx.AsyncClient, process: subprocess.Popen[bytes], given: Any) -> dict[str, Any]:
     """Go through all loads."""
-    found: dict[str, Any] = {"start_s": round(await started(client), 2)}
+    found: dict[str, Any] = {"start_s": round(await started(client), 2), "ready_mb": memory(process.pid)}
     offered = [each["code"] for each in (await client.get("/languages")).json()]
     library = (await client.get("/api/library")).json()
     lists = asks(library, sorted(map(parse, offered)), given.pairs)
     mixed = [ask for together in zip(*map(itertools.cycle, lists), range(200), strict=False) for ask in together[:-1]]
     load = Load(given.port, mixed)
-    await load.closed(given.clients, 3.0)  # adapters are read
+    await load.closed(1, 3.0)
     found["idle_mb"] = memory(process.pid)
+    samples: list[tuple[int, float]] = []
+    watching = asyncio.create_task(watch(process.pid, samples))
+    await load.closed(given.clients, 3.0)  # adapters are read
     found |= {"directions": len(lists), "clients": given.clients, "seconds": given.seconds}
     runs: dict[str, list[Seen]] = {"mixed": [], "one": [], "alone": []}
     for turn in range(given.rounds):
@@ -188,8 +110,30 @@ async def measure(client: httpx.AsyncClient, process: subprocess.Popen[bytes], g
         await load.one(Seen())
         found[f"open_{times}x"]["next_s"] = round(time.perf_counter() - begun, 3)
     found["p99_4x_to_1x"] = round(found["open_4x"]["p99"] / found["open_1x"]["p99"], 2)
-    found["end_mb"] = memory(process.pid)
-    return found | {"sigterm": await end(load, process, given.flight)}
+    watching.cancel()
+    await asyncio.sleep(2)
+    found["answered_mb"] = [samples[i * (len(samples) - 1) // 20] for i in range(21)]
+    return found | {"end_mb": memory(process.pid)}
+
+
+async def watch(pid: int, samples: list[tuple[int, float]]) -> None:
+    """Note once a second how many requests were answered so far, and the memory."""
+    while True:
+        samples.append((Load.answered, memory(pid)))
+        await asyncio.sleep(1)
+
+
+async def change(client: httpx.AsyncClient, key: str) -> float:
+    """Take a language out and in again, and return the seconds from asking for it to its first translation."""
+    languages = (await client.get("/api/library")).json()["languages"]
+    language = next(each["code"] for each in languages if each["versions"])
+    admin = {"authorization": f"Bearer {key}"}
+    (await client.delete(f"/admin/languages/{language}", headers=admin)).raise_for_status()
+    begun = time.perf_counter()
+    (await client.post(f"/admin/languages/{language}", headers=admin)).raise_for_status()
+    ask = {"q": TEXTS[0], "source": language, "target": ENGLISH}
+    (await client.post("/translate", json=ask)).raise_for_status()
+    return time.perf_counter() - begun
 
 
 async def end(load: Load, process: subprocess.Popen[bytes], count: int) -> dict[str, Any]:
@@ -207,19 +151,39 @@ async def end(load: Load, process: subprocess.Popen[bytes], count: int) -> dict[
             "exit_s": round(time.perf_counter() - begun, 2), "code": code}  # fmt: skip
 
 
-async def main(given: Any) -> None:
-    """Start the service, measure, and print."""
-    address = f"http://127.0.0.1:{given.port}"
+@asynccontextmanager
+async def service(given: Any, *more: str) -> AsyncIterator[tuple[httpx.AsyncClient, subprocess.Popen[bytes]]]:
+    """Run the verb with a client for it."""
     verb = [*given.python.split(), "-m", "lingraft", "serve", "--library", str(given.library)]
+    verb += ["--port", str(given.port), *more, "rate=null"]
     with tempfile.TemporaryFile() as log:
-        verb += ["--port", str(given.port), "--patience", str(given.patience), "rate=null"]
         process = subprocess.Popen(verb, stderr=log)
         limits = httpx.Limits(max_connections=None)
         try:
-            async with httpx.AsyncClient(base_url=address, timeout=120, limits=limits) as client:
-                found = await measure(client, process, given)
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{given.port}", timeout=120, limits=limits
+            ) as client:
+                yield client, process
         finally:
             process.kill()
+
+
+async def main(given: Any) -> None:
+    """Start the services, measure, and print."""
+    async with service(given, *(["--patience", str(given.patience)] if given.patience else [])) as (client, process):
+        found = await measure(client, process, given)
+    with tempfile.TemporaryDirectory() as folder:
+        keys = Path(folder) / "keys"
+        key, stored = make_key("load")
+        keys.write_text(f"{stored.line}\n")
+        keys.chmod(0o600)
+        async with service(given, "--patience", "600", "--admin-keys", str(keys)) as (client, process):
+            await started(client)
+            found["install_s"] = round(await change(client, key), 3)
+            offered = [parse(each["code"]) for each in (await client.get("/languages")).json()]
+            lists = asks((await client.get("/api/library")).json(), sorted(offered), given.pairs)
+            load = Load(given.port, [ask for together in zip(*lists, strict=False) for ask in together])
+            found["sigterm"] = await end(load, process, given.flight)
     found |= {"patience": given.patience, "load_average": os.getloadavg(), "cores": len(os.sched_getaffinity(0))}
     text = json.dumps(found, indent=2)
     print(text)
@@ -235,7 +199,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--flight", type=int, default=200, help="Requests in flight at the end.")
-    parser.add_argument("--patience", type=float, default=5.0, help="As of `lingraft serve`.")
+    parser.add_argument("--patience", type=float, default=None, help="As of `lingraft serve`.")
     parser.add_argument("--python", default=sys.executable, help="Starts the service, e.g. 'taskset -c 1 python'.")
     parser.add_argument("--port", type=int, default=5099)
     parser.add_argument("--out", type=Path, default=None, help="Also write the JSON here.")

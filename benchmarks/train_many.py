@@ -23,7 +23,7 @@ from lingraft.atoms import ENGLISH
 from lingraft.base import Base, load
 from lingraft.corpus import Pairs, phrasebook
 from lingraft.fit import Modular, fit
-from lingraft.fit.batch import collate, losses, pack
+from lingraft.fit.batch import collate, costs_of, losses, pack
 from lingraft.fit.learner import Learner, Row
 from lingraft.fit.memory import keep_freed_memory
 from lingraft.fit.settings import Material
@@ -59,12 +59,13 @@ def peft_run(base: Base, learner: Learner, regime: Modular) -> float:
     bare.__dict__.update(base.__dict__, model=wrapped.get_base_model(), device=base.device)
     trained = [p for p in wrapped.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, betas=(0.9, 0.98), weight_decay=0)
+    costs = costs_of(base, [learner])
     while learner.step < learner.total_steps:
         rows = learner.rows()
         total = sum(len(row.text.answer) for row in rows)
         optimizer.param_groups[0]["lr"] = learner.rate()
         optimizer.zero_grad()
-        for members in pack([rows], regime.tokens):
+        for members in pack([rows], regime.tokens, costs):
             batch = collate(bare, members)  # type: ignore[arg-type]
             with torch.autocast("cpu", torch.bfloat16):
                 parts = losses(bare, batch, regime.label_smoothing)  # type: ignore[arg-type]

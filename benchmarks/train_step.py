@@ -6,10 +6,14 @@
 - peft whole: the same with the logits of every position, as ``model(labels=…)`` computes them;
 - base: no adapter: forward, and backward as far as the embeddings' output.
 
+All of them pack their rows in the same way, each as is cheapest for its number of adapters. K adapters share 200 rows;
+then each has 8 rows of its own, beside a PEFT step over as many.
+
 Bound: a token costs 4 · in · out FLOPs of the frozen base at a site (forward, and the gradient of its input) and
-6 · r · (in + out) of its adapter, whatever K. Bytes: an adapter's factors and their gradients are read and written
-once per batch that it has rows in, so the more adapters, the fewer tokens share a read; and an optimiser step reads
-and writes six values a parameter. ``adapter share`` says how many FLOPs the adapter adds.
+6 · r · (in + out) of its adapter, whatever K. ``adapter share`` says how many FLOPs the adapter adds. Bytes: factors
+of adapters are read forward and backward, and their gradients read and written, once per batch that it has rows in;
+a step reads and writes nine values a parameter (the norm, AdamW, zeros). ``bound`` is PEFT's time with what these bytes
+take at the machine's bandwidth for K adapters rather than one, over PEFT's time.
 
     python benchmarks/train_step.py [--rounds 7] [--json OUT.json]
 
@@ -20,17 +24,18 @@ On a GPU, where it has not been measured yet:
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from peers import PATHS, Bare, alternate, llama, llama_8b, parser, ratio, with_peft, write
+from peers import PATHS, Bare, alternate, bandwidth, llama, llama_8b, parser, ratio, with_peft, write
 
 from lingraft.atoms import AdapterName, Direction, Role, Scope
 from lingraft.base import Encoded
 from lingraft.delta import Routing
 from lingraft.fit import Modular, Silent
-from lingraft.fit.batch import collate, losses, pack
+from lingraft.fit.batch import collate, costs_of, losses, pack
 from lingraft.fit.learner import Row
 from lingraft.fit.loop import train_step
 from lingraft.fit.memory import keep_freed_memory
@@ -71,10 +76,11 @@ def peft_step(
     trained = [p for p in wrapped.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-3, betas=(0.9, 0.98), weight_decay=0)
     total = sum(len(row.text.answer) for row in data)
+    packed = pack([data], regime.tokens, costs_of(base, learners(base, regime, data, 1)))  # type: ignore[arg-type]
 
     def step() -> None:
         optimizer.zero_grad()
-        for members in pack([data], regime.tokens):
+        for members in packed:
             batch = collate(bare, members)
             with torch.autocast(base.device.type, torch.bfloat16):
                 if whole:
@@ -91,11 +97,12 @@ def peft_step(
 
 def base_step(base: Bare, regime: Modular, data: Sequence[Row]) -> Callable[[], None]:
     """Return what a step passes of the base alone; nothing is trained."""
+    packed = pack([data], regime.tokens, costs_of(base, learners(base, regime, data, 1)))  # type: ignore[arg-type]
 
     def step() -> None:
         wanted = lambda module, args, output: output.requires_grad_()
         with base.model.get_input_embeddings().register_forward_hook(wanted):
-            for members in pack([data], regime.tokens):
+            for members in packed:
                 with torch.autocast(base.device.type, torch.bfloat16):
                     loss = torch.stack(losses(base, collate(base, members), regime.label_smoothing)).sum()
                 loss.backward()
@@ -110,6 +117,7 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=200)
     options.add_argument("--length", type=int, default=20)
     options.add_argument("--rank", type=int, default=16)
+    options.add_argument("--each", type=int, default=8, help="rows of each adapter in the cases after; 0: none")
     options.add_argument("--adapters", type=int, nargs="+", default=[1, 8, 32, 200])
     options.add_argument("--shape", choices=["llama", "8b"], default="llama", help="8b: the shapes of Llama 3 8B")
     options.add_argument("--device", default="cpu")
@@ -120,31 +128,54 @@ def main() -> None:
     else:
         base = llama(options.width, options.layers, device=options.device)
     base.model.set_attn_implementation("eager")
-    data = rows(options.rows, 8000, options.length)
     regime = Modular(rank=options.rank, rows=options.rows, epochs=10**6, scope="everywhere")
-    ways: dict[str, Callable[[], object]] = {
-        "peft": peft_step(base, regime, data, whole=False),
-        "peft whole": peft_step(base, regime, data, whole=True),
-        "base": base_step(base, regime, data),
-    }
-
-    def ours(active: Sequence[Any]) -> Callable[[], None]:
-        def step() -> None:
-            with Routing(base) as routing:  # type: ignore[arg-type]
-                train_step(base, routing, active, Silent())  # type: ignore[arg-type]
-
-        return step
-
-    for count in options.adapters:
-        ways[f"lingraft {count}"] = ours(learners(base, regime, data, count))
-    times = alternate(ways, options.rounds)
-    ratios = {name: ratio(times, name, "peft") for name in ways}
     shapes = [base.shape(site) for site in base.sites]
+    own = options.rank * sum(out + inn for out, inn in shapes)
+    read = bandwidth(device=options.device)
+    found: dict[str, dict[str, float]] = {}
+    seconds: dict[str, list[float]] = {}
+
+    def case(count: int, adapters: Sequence[int], more: bool) -> None:
+        data = rows(count, 8000, options.length)
+        ways: dict[str, Callable[[], object]] = {"peft": peft_step(base, regime, data, whole=False)}
+        if more:
+            ways |= {"peft whole": peft_step(base, regime, data, whole=True), "base": base_step(base, regime, data)}
+        bytes_ = {}
+        for number in adapters:
+            active = learners(base, regime, data, number)
+            ways[f"lingraft {number}"] = our_step(base, active)
+            packed = pack([one.data for one in active], regime.tokens, costs_of(base, active))  # type: ignore[arg-type]
+            touches = sum(len({i for i, _ in members}) for members in packed)
+            bytes_[f"lingraft {number}"] = 4 * own * (4 * touches + 9 * number)
+        times = alternate(ways, options.rounds)
+        for name in ways:
+            median, of_peft = (statistics.median(times[each]) for each in (name, "peft"))
+            line = {"ratio": ratio(times, name, "peft")}
+            if name in bytes_:
+                line["bound"] = 1 + (bytes_[name] - 4 * own * 13) / read / of_peft
+            found[f"{name}, {count} rows"], seconds[f"{name}, {count} rows"] = line, times[name]
+            bound = f", bound {line['bound']:.2f}" if name in bytes_ else ""
+            print(f"{count:5} rows, {name:14} {median:7.3f} s  {line['ratio']:5.2f} x peft{bound}", flush=True)
+
+    case(options.rows, options.adapters, True)
+    for number in options.adapters if options.each else ():
+        case(options.each * number, [number], False)
     share = 6 * options.rank * sum(o + i for o, i in shapes) / (4 * sum(o * i for o, i in shapes))
-    for name, value in ratios.items():
-        print(f"{name:14} {sorted(times[name])[len(times[name]) // 2]:7.3f} s  {value:5.2f} x peft")
-    print(f"adapter share {share:.3f} of the base's FLOPs; target 1.05 at every number of adapters")
-    write(options, {"ratios": ratios, "seconds": times, "target": 1.05, "adapter share": share})
+    print(
+        f"adapter share {share:.3f} of the base's FLOPs; {read / 1e9:.1f} GB/s; target 1.05 at any number of adapters"
+    )
+    ratios = {name.split(",")[0]: found[name]["ratio"] for name in found if name.endswith(f", {options.rows} rows")}
+    write(options, {"ratios": ratios, "cases": found, "seconds": seconds, "target": 1.05, "adapter share": share})
+
+
+def our_step(base: Any, active: Sequence[AdapterLearner]) -> Callable[[], None]:
+    """Return a step of some learners."""
+
+    def step() -> None:
+        with Routing(base) as routing:
+            train_step(base, routing, active, Silent())
+
+    return step
 
 
 if __name__ == "__main__":

@@ -70,6 +70,25 @@ def test_what_is_gathered_stays_the_same_object_while_the_same_routes_run():
         assert len(new.stack.sites[place]) == 3
 
 
+@pytest.mark.parametrize("target", [False, True])
+def test_where_the_routes_stay_only_the_rows_are_grouped_anew(monkeypatch, target):
+    base = tiny.load("llama")
+    a, b, c, *_ = routes(base)
+    plan = Plan(base, [a, b, a])
+    assert plan.passes(target)
+    looked: list[object] = []
+    at = Plan._at
+    monkeypatch.setattr(Plan, "_at", lambda *args: looked.append(1) or at(*args))
+    same = plan.keep([1, 0]).keep([1, 0]).join([b, b])  # a, b, b, b
+    there = same.passes(target)
+    assert not looked
+    for site, passes in Plan(base, [a, b, b, b]).passes(target).items():
+        assert [(x.groups.owners, place) for x, place in passes] == [(x.groups.owners, p) for x, p in there[site]]
+    looked.clear()
+    assert same.join([c]).passes(target)
+    assert looked
+
+
 def test_nothing_is_held_of_a_route_that_has_left():
     base = tiny.load("llama")
     update = {

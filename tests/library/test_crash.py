@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import shelf
 
-from lingraft.atoms import AdapterError, LibraryError, Role
+from lingraft.atoms import AdapterError, LibraryError, Role, durable
 from lingraft.library import Library, check, disk, save_composition
 
 BASE = shelf.base(layers=1, names="qv")
@@ -114,6 +114,7 @@ def break_at(
     faulty = FaultyDisk(at, errno_)
     with monkeypatch.context() as patch:
         patch.setattr(disk, "os", faulty)
+        patch.setattr(durable, "os", faulty)
         patch.setattr(disk, "shutil", faulty)
         patch.setattr(disk, "open", faulty.file, raising=False)
         try:

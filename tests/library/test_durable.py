@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import shelf
 
+from lingraft.atoms import durable
 from lingraft.library import Library, disk
 from lingraft.library.refusal import FILES
 
@@ -15,7 +16,7 @@ BASE = shelf.base(layers=1, names="qv")
 
 
 class Recorder:
-    """Stands in for ``os`` of the disk module and notes what becomes durable, and in which order."""
+    """Stands in for ``os`` of the modules that write and notes what becomes durable, and in which order."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, Path]] = []
@@ -39,7 +40,8 @@ class Recorder:
 def test_everything_is_flushed_before_it_gets_its_name_and_the_pointer_comes_last(tmp_path, monkeypatch):
     library = Library.create(tmp_path.resolve() / "lib", BASE)
     recorder = Recorder()
-    monkeypatch.setattr(disk, "os", recorder)
+    for module in (disk, durable):
+        monkeypatch.setattr(module, "os", recorder)
     library.add({"rus_Cyrl": shelf.module(BASE, "rus_Cyrl")})
     steps = recorder.steps
     named = [i for i, (step, _) in enumerate(steps) if step != "fsync"]

@@ -35,7 +35,7 @@ def library(path: Path, languages=("deu_Latn", "epo_Latn", "fra_Latn")) -> Libra
 
 @asynccontextmanager
 async def serving(library: Library, **options):
-    engine = Engine(library, **{"max_tokens": TOKENS, **options})
+    engine = Engine(library, **{"max_tokens": TOKENS, "patience": 60.0, **options})
     engine.start()
     while not engine.state().ready:
         assert engine.state().failure is None

@@ -159,15 +159,15 @@ def test_requests_that_are_being_prepared_count_as_waiting(library):
 
 def test_a_wait_that_would_be_too_long_is_refused(library):
     async def act(engine):
-        engine._queue.rate = 0.01
+        engine._queue.pace.rate = 0.01
         first = asyncio.create_task(engine.translate(list(served.SENTENCES), DE_FR))
-        while not engine.state().queue:
+        while not (engine.state().queue and engine._queue.running):
             await asyncio.sleep(0.001)
         with pytest.raises(Busy):
             await engine.translate(["cold"], DE_FR)
         await first
 
-    run(library, act, rows=1)
+    run(library, act, rows=1, patience=5.0)
 
 
 def test_a_cancelled_request_leaves_the_queue_and_the_model(library):
@@ -185,13 +185,13 @@ def test_a_cancelled_request_leaves_the_queue_and_the_model(library):
         assert engine.state().answered - answered < 20
         return await engine.translate(["red house"], DE_FR)
 
-    answer = run(library, act, rows=4)
+    answer = run(library, act, rows=4, patience=60.0)
     assert answer.texts == (served.expected(library, answer.versions, DE_FR, "red house"),)
 
 
 def test_stopping_answers_what_is_there_and_refuses_what_comes(library):
     async def main():
-        engine = Engine(library, rows=4, max_tokens=served.TOKENS)
+        engine = Engine(library, rows=4, patience=60.0, max_tokens=served.TOKENS)
         engine.start()
         tasks = [asyncio.create_task(engine.translate([s] * 3, DE_FR)) for s in served.SENTENCES]
         await asyncio.sleep(0)
@@ -210,7 +210,7 @@ def test_stopping_answers_what_is_there_and_refuses_what_comes(library):
 
 def test_stopping_without_patience_refuses_what_is_there(library):
     async def main():
-        engine = Engine(library, rows=1)
+        engine = Engine(library, rows=1, patience=60.0)
         engine.start()
         tasks = [asyncio.create_task(engine.translate([served.TEXT] * 30, DE_FR)) for _ in range(3)]
         while not engine.state().running:

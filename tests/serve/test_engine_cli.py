@@ -29,7 +29,7 @@ def signals():
 
 def test_sigterm_ends_the_service_when_what_is_there_is_answered(tmp_path, signals):
     library = served.library(tmp_path / "lib", ("deu_Latn", "fra_Latn"))
-    engine = Engine(library, rows=2, max_tokens=served.TOKENS)
+    engine = Engine(library, rows=2, patience=60.0, max_tokens=served.TOKENS)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

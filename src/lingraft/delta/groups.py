@@ -120,19 +120,19 @@ class Groups:
 
     def sort(self, t: Tensor) -> Tensor:
         """Return the rows of [N, …] group by group."""
-        return t if self.order is None or self.inverse is None else _Spread.apply(t, self.order, self.inverse)
+        return t if self.order is None or self.inverse is None else _spread(t, self.order, self.inverse)
 
     def unsort(self, t: Tensor) -> Tensor:
         """Inverse of ``sort``."""
-        return t if self.inverse is None else _Collect.apply(t, self.inverse)
+        return t if self.inverse is None else _collect(t, self.inverse)
 
     def spread(self, t: Tensor) -> Tensor:
         """Return the rows of [N, …] as [G · most, …], each group filled up to the largest one."""
-        return t if self.slots is None or self.back is None else _Spread.apply(t, self.slots, self.back)
+        return t if self.slots is None or self.back is None else _spread(t, self.slots, self.back)
 
     def collect(self, t: Tensor) -> Tensor:
         """Inverse of ``spread``; what fills up is dropped."""
-        return t if self.back is None else _Collect.apply(t, self.back)
+        return t if self.back is None else _collect(t, self.back)
 
     @cached_property
     def index(self) -> Tensor | None:
@@ -157,6 +157,16 @@ class Groups:
 
     def _index(self, numbers: Sequence[int]) -> Tensor:
         return torch.tensor(numbers, device=self.device)
+
+
+def _spread(t: Tensor, there: Tensor, back: Tensor) -> Tensor:
+    """Return rows by index; what gradients need is kept only where they are wanted."""
+    return _Spread.apply(t, there, back) if torch.is_grad_enabled() else t.index_select(0, there)
+
+
+def _collect(t: Tensor, back: Tensor) -> Tensor:
+    """Inverse of ``_spread``."""
+    return _Collect.apply(t, back) if torch.is_grad_enabled() else t.index_select(0, back)
 
 
 class _Spread(Function):

@@ -32,6 +32,8 @@ class Pass(NamedTuple):
     groups: Groups
     stack: Stack
     """The same object for as long as the groups get the same."""
+    owners: tuple[int, ...]
+    """The group of each route."""
 
 
 Passes = Mapping[Site, Sequence[tuple[Pass, int]]]
@@ -68,6 +70,9 @@ class Plan:
             if each not in self._resolved:
                 self._resolved[each] = Resolved(route, base)
         self._found: dict[bool, Passes] = {}
+        # Where the routes are those of the plan before, all that differs is whose rows they are.
+        same = before is not None and list(before._resolved) == list(self._resolved)
+        self._alike: dict[bool, Passes] = {**before._alike, **before._found} if before is not None and same else {}
         self._made: dict[bool, dict[Hashable, Any]] = {} if before is None else dict(before._made)
         self._groups: dict[tuple[int, ...], Groups] = {}
 
@@ -100,7 +105,9 @@ class Plan:
         Returns:
             Passes; sites that read the same input share theirs where the same routes add something at each.
         """
-        if target not in self._found:
+        if target not in self._found and target in self._alike:
+            self._found[target] = self._regrouped(self._alike[target])
+        elif target not in self._found:
             old = self._made.get(target, {})
             self._made = {phase: made for phase, made in self._made.items() if phase in self._found} | {target: {}}
             found: dict[Site, list[tuple[Pass, int]]] = {}
@@ -114,6 +121,12 @@ class Plan:
                     self._share(owners, members, old, target, found)
             self._found[target] = found
         return self._found[target]
+
+    def _regrouped(self, passes: Passes) -> Passes:
+        """Return passes of a plan with the same routes for the rows of this one."""
+        shared = {id(each): each for passing in passes.values() for each, _ in passing}
+        anew = {key: each._replace(groups=self._grouping(each.owners)) for key, each in shared.items()}
+        return {site: [(anew[id(each)], place) for each, place in passing] for site, passing in passes.items()}
 
     def _at(self, site: Site, target: bool) -> list[_Rows]:
         """Return for each pass at a site what each route adds: its keys and its addends."""
@@ -146,7 +159,7 @@ class Plan:
             else:
                 mixes = [[self._mix(keys, addends, old, target) for keys, addends in p.items()] for p in parts.values()]
                 made[name] = Stack(mixes)
-            shared = Pass(self._grouping(numbers), made[name])
+            shared = Pass(self._grouping(numbers), made[name], numbers)
             for place, site in enumerate(parts):
                 found.setdefault(site, []).append((shared, place))
 

@@ -19,9 +19,8 @@ def route(bank: Bank, recipe: Recipe, direction: Direction) -> Route:
     for role, language in ((Role.SOURCE, direction.source), (Role.TARGET, direction.target)):
         adapter = bank.get(AdapterName(language, role))
         if adapter is not None:
-            weights = {site: recipe.weight(site, role) for site in adapter.updates}
             tokens = {} if adapter.token is None else {role: adapter.token}
-            terms.append(Term(adapter.updates, weights, adapter.scope, tokens))
+            terms.append(Term(adapter.updates, recipe.weights(adapter.updates, role), adapter.scope, tokens))
     return tuple(terms)
 
 

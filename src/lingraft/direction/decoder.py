@@ -15,6 +15,22 @@ from lingraft.atoms import Role
 from lingraft.base import Base
 from lingraft.direction.slots import Slots
 
+_CACHES = ("k", "v", "cross_k", "cross_v")
+_COLUMNS = 128  # tokens of a row and its answer that room is reckoned for
+_SMALL = 2**29  # bytes that a cache may take beside any base
+
+
+def most_rows(base: Base) -> int:
+    """Return how many rows to generate at once.
+
+    The more they are, the less a step costs each: its operations start once, and weights are read once. Their cache may
+    take half as much memory as the weights, or half a GiB; that is for at least 64 rows and at most 256.
+    """
+    column = sum(base.shape(site)[0] for site in base.sites if site.stack == "decoder" and site.name in _CACHES)
+    weights = sum(each.numel() * each.element_size() for each in base.model.parameters())
+    rows = max(_SMALL, weights // 2) // (_COLUMNS * column * base.dtype.itemsize)
+    return min(256, max(64, rows))
+
 
 class Decoder:
     """The decoder of a base, decoder-only or not, with the cache of its rows."""

@@ -36,6 +36,12 @@ class Recipe:
         pair = self.sites.get(site) or self.layers.get((site.stack, site.layer)) or (self.source, self.target)
         return pair[0] if role is Role.SOURCE else pair[1]
 
+    def weights(self, sites: Iterable[Site], role: Role) -> dict[Site, float]:
+        """Return the weight of a role at each of some sites."""
+        if self.sites or self.layers:
+            return {site: self.weight(site, role) for site in sites}
+        return dict.fromkeys(sites, self.source if role is Role.SOURCE else self.target)
+
     def roles(self, site: Site) -> set[Role]:
         """Return the roles that take part at a site, i.e. whose weight there is other than 0."""
         return {role for role in Role if self.weight(site, role) != 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,9 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 _STEP = 64
-"""Buffers grow to multiples of this number of columns."""
+"""Buffers have a multiple of this number of columns."""
+_MORE = 8
+"""Buffers that have too few slots get at most this many more than are needed."""
 
 
 class Slots(Cache):
@@ -34,7 +37,10 @@ class Slots(Cache):
         self.rows, self.start, self.stop = rows, start, stop
 
     def resize(self, slots: int, columns: int, used: int, kept: tuple[int, int], to: int = 0) -> None:
-        """Take buffers of at least this size, and move what is kept into them.
+        """Make room for this much, and move what is kept.
+
+        Buffers that are too small are replaced, and so are those of more than twice the columns: one long row must not
+        cost its columns for ever after.
 
         Args:
             slots: How many slots there must be.
@@ -43,11 +49,14 @@ class Slots(Cache):
             kept: The first column that is kept, and the one after the last.
             to: Where the first of them goes.
         """
-        if slots > self.slots:
-            self.slots = max(slots, 2 * self.slots)
-        self.columns = max(self.columns, -(-columns // _STEP) * _STEP)
+        wanted = -(-columns // _STEP) * _STEP
+        same = slots <= self.slots and wanted <= self.columns <= 2 * wanted
+        if not same:
+            if slots > self.slots:
+                self.slots = max(slots, min(2 * self.slots, self.slots + _MORE))
+            self.columns = wanted
         for layer in self._stack:
-            layer.move(used, kept, to)
+            layer.move(used, kept, to, same)
 
     def put(self, there: Sequence[int], here: Sequence[int], start: int, stop: int) -> None:
         """Copy columns start … stop − 1 of the slots ``here`` to the slots ``there``, which are others."""
@@ -76,7 +85,7 @@ class _Layer(CacheLayerMixin):
     """The buffers of one layer; ``keys`` and ``values`` are the window on them."""
 
     def __init__(self, of: Slots) -> None:
-        self._of = of
+        self._of: Slots = weakref.proxy(of)  # no cycle: buffers are given back as soon as nobody has the cache
         self.buffers: list[Tensor] = []  # keys and values, each slots, heads, columns, d
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -94,13 +103,16 @@ class _Layer(CacheLayerMixin):
         keys, values = (buffer[self._of.rows, :, self._of.start : stop] for buffer in self.buffers)
         return keys, values
 
-    def move(self, used: int, kept: tuple[int, int], to: int) -> None:
-        """Take buffers of the size that is wanted now, and bring along what is kept."""
-        width = kept[1] - kept[0]
+    def move(self, used: int, kept: tuple[int, int], to: int, same: bool) -> None:
+        """Move what is kept, in the ``same`` buffers or to those of the size that is wanted now."""
+        stop = to + kept[1] - kept[0]
         for i, old in enumerate(self.buffers):
-            new = old.new_zeros(self._of.slots, old.shape[1], self._of.columns, old.shape[3])
-            new[:used, :, to : to + width] = old[:used, :, kept[0] : kept[1]]
-            self.buffers[i] = new
+            moved = old[:used, :, kept[0] : kept[1]]
+            if same:
+                old[:used, :, to:stop] = moved.clone()  # the places may overlap
+            else:
+                self.buffers[i] = old.new_zeros(self._of.slots, old.shape[1], self._of.columns, old.shape[3])
+                self.buffers[i][:used, :, to:stop] = moved
 
     @property
     def keys(self) -> Tensor:  # type: ignore[override]

@@ -15,6 +15,8 @@ from lingraft.direction.decoder import Decoder
 
 _WORTH = 0.75
 """Reading sources once takes a second pass, for what asks for the target; it must spare this share of the tokens."""
+_SPARE = 32
+"""Columns of the cache beyond what is needed, at least."""
 
 
 def budget(row: Encoded, most: int = 256) -> int:
@@ -143,12 +145,14 @@ class Stream:
         if slots > self._slots.slots or before > self._column or self._column >= self._slots.columns:
             width = self._column - start
             there = max(before, width)
-            # Twice what is needed, so that columns in front, whose rows have left, are given up but rarely.
-            self._slots.resize(slots, 2 * there + 2, len(self), (start, self._column), there - width)
+            # More than what is needed, so that columns in front, whose rows have left, are given up but now and then.
+            wanted = there + max(there // 4, _SPARE)
+            self._slots.resize(slots, wanted, len(self), (start, self._column), there - width)
             self._first = [column + there - self._column for column in self._first]
             self._column = there
         if not self._decoder_only and (slots > self._sources.slots or sources > self._sources.columns):
-            self._sources.resize(slots, sources, len(self), (0, max(_lengths(self._jobs), default=0)))
+            read = max(_lengths(self._jobs), default=0)
+            self._sources.resize(slots, max(sources, read), len(self), (0, read))
 
     def _read(self, jobs: Sequence[Job], sources: Sequence[int]) -> tuple[Tensor, list[int]]:
         """Read the prompts of a decoder-only base; a source that several rows have is read once.

@@ -12,6 +12,7 @@ from lingraft.atoms import ConfigError, Direction
 from lingraft.base import Base, Encoded
 from lingraft.delta import Route, Routing
 from lingraft.direction.compose import Composition
+from lingraft.direction.decoder import most_rows
 from lingraft.direction.generate import generate
 from lingraft.direction.sentences import join, split
 from lingraft.direction.stream import Job, Stream, budget, fill
@@ -19,6 +20,8 @@ from lingraft.direction.stream import Job, Stream, budget, fill
 RoutesOf = Callable[[Direction], Route]
 _Place = tuple[int, int]  # the number of a text, and of a sentence in it
 _Asked = tuple[Direction, str, _Place]
+_BEAMS = 64
+"""Sentences of a batch with beams."""
 _TOGETHER = 16
 """Up to this number of directions are mixed in one batch, and their adapters held."""
 
@@ -39,7 +42,7 @@ class Translator:
         direction: Direction | Sequence[Direction] | None = None,
         *,
         beam: int = 1,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         max_tokens: int = 256,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
@@ -49,7 +52,8 @@ class Translator:
             texts: The source texts; line breaks and blank lines are kept.
             direction: One direction for all, or one for each text.
             beam: Width of the beam; 1 is greedy.
-            batch_size: Sentences per batch; a batch may mix directions.
+            batch_size: Sentences per batch; a batch may mix directions. None: greedily as many as the memory for their
+                cache allows, see ``most_rows``, and 64 with beams.
             max_tokens: The longest translation of one sentence, in tokens.
             progress: Called with the number of texts that became ready.
 
@@ -61,7 +65,7 @@ class Translator:
         """
         directions = self._directions(texts, direction)
         for name, value in (("beam", beam), ("batch_size", batch_size), ("max_tokens", max_tokens)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise ConfigError(f"`{name}` must be at least 1, but is {value} instead.")
         pieces = [split(text, where.source) for text, where in zip(texts, directions, strict=True)]
         asked = [
@@ -94,14 +98,14 @@ class Translator:
         return direction
 
     def _answers(
-        self, asked: Sequence[_Asked], beam: int, batch_size: int, max_tokens: int
+        self, asked: Sequence[_Asked], beam: int, batch_size: int | None, max_tokens: int
     ) -> Iterator[tuple[Hashable, str]]:
         """Yield each sentence's answer as it ends."""
         jobs = self._jobs(asked, max_tokens)
         if beam == 1:
-            yield from fill(Stream(self.base, self._routing), jobs, batch_size)
+            yield from fill(Stream(self.base, self._routing), jobs, batch_size or most_rows(self.base))
             return
-        while batch := list(islice(jobs, batch_size)):
+        while batch := list(islice(jobs, batch_size or _BEAMS)):
             rows, routes = [job.row for job in batch], [(job.route, 1) for job in batch]
             found = generate(self.base, self._routing, rows, routes, beam, max_tokens)
             yield from zip((job.key for job in batch), found, strict=True)

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lingraft.atoms import TrainingError
+from lingraft.atoms.durable import sync
 from lingraft.base import Base
-from lingraft.fit.files import sync
 from lingraft.fit.learner import Learner
 from lingraft.fit.parallel import Team
 from lingraft.fit.settings import Training
@@ -110,13 +110,13 @@ class Checkpoints:
         if newest is None:
             return 0
         state = json.loads((newest / "state.json").read_text())
-        tensors = load_file(newest / "state.safetensors")
+        tensors: dict[str, dict[str, Tensor]] = {}
+        for key, value in load_file(newest / "state.safetensors").items():
+            owner, _, part = key.rpartition("/")
+            tensors.setdefault(owner, {})[part] = value
         for learner in learners:
             for name, weights in learner.weights.items():
-                start = f"{learner.name}/{name}/"
-                weights.restore(
-                    {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
-                )
+                weights.restore(tensors[f"{learner.name}/{name}"])
             mine = state["learners"][learner.name]
             learner.step, learner.bad_epochs = mine["step"], mine["bad_epochs"]
             learner.best_epoch, learner.stopped = mine["best_epoch"], mine["stopped"]

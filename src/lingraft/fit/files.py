@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from lingraft.atoms import TrainingError
+from lingraft.atoms.durable import sync
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -30,12 +30,3 @@ def replace_file(path: Path, data: bytes) -> None:
         raise TrainingError(
             f"{path} could not be written: {error}. Make room and run the same command again."
         ) from error
-
-
-def sync(path: Path) -> None:
-    """Flush a file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -17,7 +17,7 @@ from lingraft.atoms import AdapterName, Direction, TrainingError
 from lingraft.base import Base
 from lingraft.corpus import Pairs, split_dev
 from lingraft.delta import Bank, Routing
-from lingraft.fit.batch import Batch, collate, losses, pack
+from lingraft.fit.batch import Batch, collate, costs_of, losses, pack
 from lingraft.fit.checkpoint import Checkpoints, run_id
 from lingraft.fit.learner import Learner, Trained
 from lingraft.fit.memory import keep_freed_memory
@@ -162,7 +162,7 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
     totals = [counted.total() for counted in tokens]
     sums = [0.0] * len(active)
     with _dropout(base, regime, active[0].step, here):
-        for members in pack(rows, regime.tokens * here.size):
+        for members in pack(rows, regime.tokens * here.size, costs_of(base, active, here.size)):
             own, counts = here.share(members)
             batch = collate(base, own)
             parts = _losses(base, routing, active, batch, regime.label_smoothing)
@@ -187,7 +187,7 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
 def dev_loss(base: Base, routing: Routing, learner: Learner, here: Team = ALONE) -> float:
     """Return the mean cross-entropy per target token over the learner's dev rows, in nats."""
     total, tokens = 0.0, sum(len(row.text.answer) for row in learner.dev)
-    for members in pack([learner.dev], learner.settings.tokens * here.size):
+    for members in pack([learner.dev], learner.settings.tokens * here.size, costs_of(base, [learner], here.size)):
         mine, counts = here.share(members)
         total += counts * sum(part.item() for part in _losses(base, routing, [learner], collate(base, mine)))
     (total,) = here.total([total])

@@ -70,11 +70,10 @@ def _capped(logits: Tensor, cap: float | None) -> Tensor:
 
 
 def _loss(logits: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Return each position's loss [n], and log Σ exp of its logits [n]."""
-    norm = logits.logsumexp(-1)
-    picked = logits.gather(-1, labels[:, None])[:, 0]
-    loss = norm - (1 - smoothing) * picked
-    return (loss - smoothing * logits.mean(-1) if smoothing else loss), norm
+    """Return each position's loss [n], and the logarithms of the probabilities [n, V]."""
+    logs = logits.log_softmax(-1)
+    loss = (smoothing - 1) * logs.gather(-1, labels[:, None])[:, 0]
+    return (loss - smoothing * logs.mean(-1) if smoothing else loss), logs
 
 
 class _Frozen(Function):
@@ -93,21 +92,23 @@ class _Frozen(Function):
     ) -> Tensor:
         wanted = ctx.needs_input_grad[0]
         losses, gradients = [], []
+        even = smoothing / weight.shape[0]
+        rest = even * weight.sum(0, dtype=hidden.dtype) if wanted and even and cap is None else None
         for h, label in zip(hidden.split(size), labels.split(size), strict=True):
             logits = _capped(_float(linear(h.to(weight.dtype), weight, bias)), cap)  # rows, V
-            loss, norm = _loss(logits, label, smoothing)
+            loss, logs = _loss(logits, label, smoothing)
             losses.append(loss)
             if not wanted:
                 continue
             # d loss / d z = softmax(z) − smoothing / V − (1 − smoothing) · one-hot
             slope = None if cap is None else 1 - (logits / cap).square()
-            found = logits.sub_(norm[:, None]).exp_()
-            if smoothing:
-                found -= smoothing / weight.shape[0]
+            found = logs.exp_()
             found.scatter_add_(1, label[:, None], found.new_full((len(label), 1), smoothing - 1))
             if slope is not None:
-                found *= slope
+                found.sub_(even).mul_(slope)
             gradients.append((found.to(weight.dtype) @ weight).to(hidden.dtype))
+            if rest is not None:  # the constant passes through the product as it is
+                gradients[-1] -= rest
         if wanted:
             ctx.save_for_backward(torch.cat(gradients))
         return torch.cat(losses)

@@ -71,12 +71,11 @@ class Weights:
             clip: Highest norm of the gradient, over all parts together.
             scale: Factor of the gathered gradients, applied first.
         """
-        if scale != 1.0:
-            self.gradient.mul_(scale)
         if self.alive is not None:
             self.gradient.mul_(self.alive)
-        factor = (clip / (torch.linalg.vector_norm(self.gradient) + 1e-6)).clamp(max=1.0)
-        if factor.device.type != "cpu" or factor < 1:  # elsewhere to look would be to wait
+        norm = scale * torch.linalg.vector_norm(self.gradient)
+        factor = scale * (clip / (norm + 1e-6)).clamp(max=1.0)
+        if factor.device.type != "cpu" or factor != 1:  # elsewhere to look would be to wait
             self.gradient.mul_(factor)
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()

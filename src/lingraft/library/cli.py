@@ -152,7 +152,7 @@ def show(language: str, path: Path) -> None:
     help="At once, through English, or as the library has stored it.",
 )
 @click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="Width of the beam; 1 is greedy.")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Sentences per batch.")
+@click.option("--batch", type=click.IntRange(1), help="Sentences per batch.  [default: what memory allows, 64 to 256]")
 def translate(
     source: str,
     target: str,
@@ -164,7 +164,7 @@ def translate(
     method: str | None,
     via: str,
     beam: int,
-    batch: int,
+    batch: int | None,
 ) -> None:
     """Translate lines from standard input to standard output, one for one."""
     direction = Direction(parse(source), parse(target))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lingraft.atoms import LibraryError
+from lingraft.atoms.durable import sync
 from lingraft.library.refusal import refuse
 
 DRAFT = ".lingraft-draft-"
@@ -87,7 +88,7 @@ def write_file(path: Path, data: bytes) -> None:
     except BaseException:
         discard(draft)
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -102,14 +103,14 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         os.mkdir(draft)
         for name, data in files.items():
             _write(draft / name, data)
-        sync_folder(draft)
+        sync(draft)
         if os.path.lexists(path):
             os.rename(path, aside)
         os.rename(draft, path)
     except BaseException:
         discard(draft)
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
     discard(aside)
 
 
@@ -119,13 +120,13 @@ def make_folder(path: Path) -> None:
         make_folder(path.parent)
         with contextlib.suppress(FileExistsError):
             os.mkdir(path)
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 def remove_file(path: Path) -> None:
     """Remove a file durably."""
     os.unlink(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -150,24 +151,12 @@ def reported(path: Path) -> Iterator[None]:
         raise failure from error
 
 
-def sync_folder(path: Path) -> None:
-    """Flush a folder's entries to the disk, where the system can."""
-    if os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def sync_all(folder: Path) -> None:
     """Flush a folder and every file in it to the disk: what another program's code has written there."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    sync_folder(folder)
+            sync(path)
+    sync(folder)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 
 from lingraft.atoms import AdapterName, Direction, LibraryError, Role, Scope, Site
+from lingraft.atoms.durable import sync
 from lingraft.base import Base
 from lingraft.delta import Term, Token, Update
 from lingraft.direction import Composition, merge
@@ -161,7 +162,7 @@ def drafted(folder: Path) -> Iterator[Path]:
         os.chmod(draft, 0o755)
         disk.sync_all(draft)
         draft.rename(folder)
-        disk.sync_folder(folder.parent)
+        sync(folder.parent)
     except (OSError, SafetensorError) as error:  # the latter is what safetensors makes of a full disk
         raise LibraryError(f"the model could not be written to {folder}: {error}. Make room and try again.") from error
     finally:

@@ -50,7 +50,7 @@ class Weights(Settings):
     "--choose", is_flag=True, help="Store for each direction the better of direct and pivot. Only with a dev set."
 )
 @click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="Width of the beam; 1 is greedy.")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Sentences per batch.")
+@click.option("--batch", type=click.IntRange(1), help="Sentences per batch.  [default: what memory allows, 64 to 256]")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Write the results here.")
 @click.option("--html", "html_path", type=click.Path(path_type=Path), default=None, help="Write a report here.")
 @click.option(
@@ -71,7 +71,7 @@ def measure(
     method: str | None,
     choose: bool,
     beam: int,
-    batch: int,
+    batch: int | None,
     json_path: Path | None,
     html_path: Path | None,
     outputs_path: Path | None,
@@ -196,7 +196,7 @@ def demo(out: Path) -> None:
     with Watcher() as watcher:
         library = demonstration.train(base, out / "library", pattern, watcher, command)
     with steps() as step:
-        results = measure_library(library, lines, tuple(lines.lines), vias=VIAS, batch_size=128, step=step)
+        results = measure_library(library, lines, tuple(lines.lines), vias=VIAS, step=step)
     show(results, out / "results.json", out / "report.html", "The phrasebook: directions nobody trained")
     pairs = [Direction(a, b) for a, b in demonstration.SAMPLES]
     for pair, text, answer in sample(library, demonstration.sentences(lines), pairs):

@@ -71,7 +71,7 @@ def measure_library(
     vias: Sequence[str],
     recipe: Recipe | Mixing | None = None,
     beam: int = 1,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     step: Step,
     notes: Sequence[str] = (),
     keep_outputs: bool = False,
@@ -87,7 +87,7 @@ def measure_library(
         recipe: The weights of the roles everywhere, or how the directions with two adapters are made; None: as the
             library has stored it.
         beam: Width of the beam.
-        batch_size: Sentences per batch.
+        batch_size: Sentences per batch; None: see ``Translator.translate``.
         step: Is told of every step and its progress.
         notes: Sentences that a reader of the results must know.
         keep_outputs: Whether the results keep the translations.

@@ -19,6 +19,7 @@ from lingraft.atoms.config import override, read
 from lingraft.library.console import base_options, library_option, open_base
 from lingraft.library.store import Library
 from lingraft.serve import logs
+from lingraft.serve.allocator import give_back
 from lingraft.serve.detect import Detector
 from lingraft.serve.engine import Engine
 from lingraft.serve.settings import ServeSettings
@@ -55,7 +56,10 @@ class Size(click.ParamType):
 @click.option("--rows", type=click.IntRange(1), default=32, show_default=True, help="Sentences translated at once.")
 @click.option("--waiting", type=click.IntRange(1), default=512, show_default=True, help="Sentences that may wait.")
 @click.option(
-    "--patience", type=float, default=5.0, show_default=True, help="Seconds to wait at most; who must longer is told."
+    "--patience",
+    type=float,
+    default=None,
+    help="Seconds to wait at most; who must longer is told.  [default: as long as one full batch and a quarter take]",
 )
 @click.option("--memory", type=Size(), default=None, help="For adapters in memory, e.g. 2GiB.  [default: no bound]")
 @click.option(
@@ -74,7 +78,7 @@ def serve(
     port: int,
     rows: int,
     waiting: int,
-    patience: float,
+    patience: float | None,
     memory: int | None,
     grace: float,
     keys: Path | None,
@@ -88,6 +92,7 @@ def serve(
     when what is there is answered.
     """
     settings = _settings(config, words, keys, admin_keys)
+    give_back()
     library = Library.open(path, open_base(base_id or Library.open(path).card.base.id, device, dtype), budget=memory)
     engine = Engine(library, rows=rows, waiting=waiting, patience=patience)
     app = _app(engine, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,9 +12,10 @@ from typing import Any, TypeVar
 from lingraft.atoms import AdapterError, ConfigError, Direction
 from lingraft.direction.sentences import Pieces, split
 from lingraft.library import Library
+from lingraft.serve import engine_parts as parts
 from lingraft.serve.answers import Answer, Failed, State, Stopping
-from lingraft.serve.engine_parts import assemble, canaries, inspect, keep_withdrawn, report, tell_damaged
 from lingraft.serve.engine_worker import CANARY, CANARY_TOKENS, Worker
+from lingraft.serve.pace import Pace
 from lingraft.serve.queue import Queue, Request
 from lingraft.serve.versions import Served, Way
 
@@ -31,7 +33,13 @@ class Engine:
     """
 
     def __init__(
-        self, library: Library, *, rows: int = 32, waiting: int = 512, patience: float = 5.0, max_tokens: int = 256
+        self,
+        library: Library,
+        *,
+        rows: int = 32,
+        waiting: int = 512,
+        patience: float | None = None,
+        max_tokens: int = 256,
     ) -> None:
         """Serve all languages of a library that are intact; nothing runs before `start`.
 
@@ -39,22 +47,18 @@ class Engine:
             library: The library with its base; its budget bounds the adapters in memory.
             rows: Most sentences that run at once.
             waiting: Most sentences that wait.
-            patience: Seconds that a request may have to wait for its turn; else it is refused at once.
+            patience: Most seconds that a request waits for its turn, else it is refused; None: see `pace.BATCHES`.
             max_tokens: The longest translation of one sentence, in tokens.
 
         Raises:
             ConfigError: A number is not above 0.
         """
-        numbers = {"rows": rows, "waiting": waiting, "patience": patience, "max_tokens": max_tokens}
-        if wrong := [
-            f"`{key}` must be above 0, but is {value} instead." for key, value in numbers.items() if value <= 0
-        ]:
-            raise ConfigError("\n".join(wrong))
+        parts.require_positive(rows=rows, waiting=waiting, patience=patience, max_tokens=max_tokens)
         self.library = library
         self._served = Served.of(library)
-        self._queue = Queue(waiting, patience)
-        self._proved = False
-        self._worker = Worker(library.base, self._queue, rows, max_tokens, self._prove)
+        self._queue = Queue(waiting, Pace(rows, patience))
+        self._proved = threading.Event()
+        self._worker = Worker(library.base, self._queue, rows, max_tokens, self._proved.set)
         self._loaders = ThreadPoolExecutor(_LOADERS, "lingraft-loader")
         self._changing = asyncio.Lock()
         self._preparing = 0  # texts
@@ -63,7 +67,7 @@ class Engine:
     def start(self) -> None:
         """Start the worker; `state` says when it is ready. What is damaged on disk is looked for meanwhile."""
         self._worker.start()
-        self._loaders.submit(inspect, self._served)
+        self._loaders.submit(parts.inspect, self._served)
 
     async def stop(self, grace: float = 30.0) -> None:
         """Take no new work, answer what is there, and end the worker.
@@ -111,7 +115,7 @@ class Engine:
         if not 0 <= alternatives <= MOST_ALTERNATIVES:
             raise ConfigError(f"`alternatives` must be from 0 to {MOST_ALTERNATIVES}, but is {alternatives} instead.")
         self._require_running()
-        self._queue.check(len(texts), self._preparing)
+        self._queue.check(texts, self._preparing)
         return await self._answer(lambda: self._way(direction, via), texts, alternatives + 1)
 
     def state(self) -> State:
@@ -123,7 +127,7 @@ class Engine:
             queue=len(self._queue),
             running=worker.running,
             bytes=self.library.shelf.usage().bytes,
-            ready=self._proved and worker.alive and worker.failure is None and not self._stopping,
+            ready=self._proved.is_set() and worker.alive and worker.failure is None and not self._stopping,
             stopping=self._stopping,
             failure=worker.failure,
             broken=dict(served.broken),
@@ -169,8 +173,8 @@ class Engine:
             served = self._served
             pointer = served.library.pointer(language)
             self._served = served.having(language, None)
-            lasting = await self._load(lambda: keep_withdrawn(self.library, language, out=True))
-            return report(language, None, pointer, lasting)
+            lasting = await self._load(lambda: parts.keep_withdrawn(self.library, language, out=True))
+            return parts.report(language, None, pointer, lasting)
 
     async def rollback(self, language: str) -> dict[str, Any]:
         """Go back to what a language had before, on disk (see `Library.rollback`), and serve that.
@@ -190,9 +194,6 @@ class Engine:
             await self._load(lambda: self.library.rollback(language))
             return await self._install(language)
 
-    def _prove(self) -> None:
-        self._proved = True
-
     def _require_running(self) -> None:
         if self._stopping:
             raise Stopping()
@@ -210,7 +211,7 @@ class Engine:
                 return served.way(direction, via)
             except AdapterError:
                 if served is self._served:  # else the version may be gone with its language
-                    tell_damaged(served, direction)
+                    parts.tell_damaged(served, direction)
                     raise
 
     async def _answer(self, find: Callable[[], Way], texts: Sequence[str], beams: int, canary: bool = False) -> Answer:
@@ -219,7 +220,7 @@ class Engine:
         def prepare() -> Request:
             way = find()
             pieces.extend(split(text, way.direction.source) for text in texts)
-            sentences = [sentence for parts in pieces for _, sentence in parts.sentences()]
+            sentences = [sentence for each in pieces for _, sentence in each.sentences()]
             return Request(way, sentences, beams, CANARY_TOKENS if canary else None)
 
         pieces: list[Pieces] = []
@@ -232,7 +233,7 @@ class Engine:
                 request.future.set_result([])
         finally:
             self._preparing -= len(texts)
-        return assemble(request.way, pieces, await asyncio.wrap_future(request.future))
+        return parts.assemble(request.way, pieces, await asyncio.wrap_future(request.future))
 
     async def _install(self, language: str) -> dict[str, Any]:
         self._require_running()
@@ -241,8 +242,8 @@ class Engine:
         before = served.pointers.get(language)
         if pointer != before or served.failed:  # what failed is tried again
             wanted = await self._load(lambda: served.having(language, pointer))
-            ways = [partial(wanted.way, direction, "direct") for direction in canaries(language, wanted)]
+            ways = [partial(wanted.way, direction, "direct") for direction in parts.canaries(language, wanted)]
             await asyncio.gather(*[self._answer(way, [CANARY], 1, canary=True) for way in ways])
             self._served = wanted
-        lasting = await self._load(lambda: keep_withdrawn(self.library, language, out=False))
-        return report(language, pointer, before, lasting)
+        lasting = await self._load(lambda: parts.keep_withdrawn(self.library, language, out=False))
+        return parts.report(language, pointer, before, lasting)

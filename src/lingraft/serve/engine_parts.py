@@ -19,6 +19,20 @@ from lingraft.serve.queue import Done
 from lingraft.serve.versions import Served, Way
 
 
+def require_positive(**numbers: float | None) -> None:
+    """Refuse numbers that are not above 0, all together.
+
+    Args:
+        **numbers: By name; None is no number.
+
+    Raises:
+        ConfigError: One of them isn't.
+    """
+    given = {key: value for key, value in numbers.items() if value is not None}
+    if wrong := [f"`{key}` must be above 0, but is {value} instead." for key, value in given.items() if value <= 0]:
+        raise ConfigError("\n".join(wrong))
+
+
 def assemble(way: Way, pieces: Sequence[Pieces], done: Done) -> Answer:
     """Join the translations of sentences to those of the texts that they are of.
 

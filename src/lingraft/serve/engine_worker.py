@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -53,8 +52,6 @@ class Worker:
         self._ready = ready
         self._running: dict[Unit, None] = {}
         self._halt = False
-        self._busy_since: float | None = None
-        self._counted = 0
         self._thread = threading.Thread(target=self._run, name="lingraft-worker", daemon=True)
 
     @property
@@ -114,12 +111,13 @@ class Worker:
         # next ones come in together.
         if waiting and (waiting <= free or 8 * free >= self._rows):
             self._begin(self._queue.take(free, empty=not self._running))
+        self._queue.running = len(self._running)
         if self._running:
             self._guarded(self._step)
         elif not len(self._queue):
-            self._busy_since = None
             self._routing.use(Plan(self._base, ()))  # the adapters of the last batch may go
-            self._queue.wait(IDLE)
+            if not self._queue.wait(IDLE):
+                self._stream = Stream(self._base, self._routing)  # and so may its cache
 
     def _begin(self, units: Sequence[Unit]) -> None:
         """Let units join the running rows."""
@@ -166,20 +164,14 @@ class Worker:
 
     def _step(self) -> None:
         """Generate one token of every running row."""
-        now = time.monotonic()
-        self._busy_since, self._counted = (self._busy_since, self._counted) if self._busy_since else (now, 0)
         for key, text in self._stream.step():
             assert isinstance(key, Unit)
             del self._running[key]
             self._ended(key, [text])
-        if (elapsed := now - self._busy_since) >= 1.0:
-            rate = max(self._counted, 0.5) / elapsed
-            self._queue.rate = rate if self._queue.rate is None else 0.7 * self._queue.rate + 0.3 * rate
-            self._busy_since = None
 
     def _ended(self, unit: Unit, texts: list[str]) -> None:
         """Hand on what was generated: to the next leg, or to who asked."""
-        self._counted += 1
+        self._queue.done(unit)
         if unit.last or not texts[0].strip():
             self.answered += 1
             unit.request.finish(unit.index, texts)

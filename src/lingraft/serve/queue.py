@@ -8,8 +8,11 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 
 from lingraft.serve.answers import Busy, Stopping
+from lingraft.serve.pace import Pace, work
 from lingraft.serve.versions import Leg, Way
 
 Done = list[list[str]]
@@ -72,6 +75,16 @@ class Unit:
         """How many translations are wanted of it on this leg."""
         return self.request.beams if self.last else 1
 
+    @cached_property
+    def work(self) -> int:
+        """What it takes on this leg."""
+        return work(self.text) * self.beams
+
+    @cached_property
+    def left(self) -> int:
+        """What it takes on this leg and the ones after it."""
+        return self.work + work(self.text) * (0 if self.last else self.request.beams)
+
 
 class Queue:
     """A bounded queue of sentences; requests take turns, so a long one does not hold up a short one.
@@ -79,17 +92,17 @@ class Queue:
     Any thread may put; one thread, the worker, takes.
     """
 
-    def __init__(self, room: int, patience: float) -> None:
+    def __init__(self, room: int, pace: Pace) -> None:
         """Hold nothing yet.
 
         Args:
             room: Most sentences that wait. A request that comes when none waits is taken whatever its length.
-            patience: Most seconds that a request should have to wait for its turn, as far as can be foreseen.
+            pace: Foresees who would have to wait too long.
         """
         self.room = room
-        self.patience = patience
-        self.rate: float | None = None
-        """Sentences per second, as the worker has measured it lately."""
+        self.pace = pace
+        self.running = 0
+        """How many sentences run, as the worker says."""
         self._change = threading.Condition()
         self._waiting: OrderedDict[Request, deque[Unit]] = OrderedDict()  # whose turn is next stands first
         self._count = 0
@@ -103,11 +116,11 @@ class Queue:
         """Whether nothing more is taken in."""
         return self._closed
 
-    def check(self, sentences: int, coming: int = 0) -> None:
+    def check(self, texts: Sequence[str], coming: int = 0) -> None:
         """Refuse what could not be put now.
 
         Args:
-            sentences: The least number of sentences of the request.
+            texts: The texts of the request; each has at least one sentence.
             coming: Those of requests that are let in and not put yet; they are counted as if they waited.
 
         Raises:
@@ -115,7 +128,7 @@ class Queue:
             Stopping: The queue is closed.
         """
         with self._change:
-            self._check(sentences, coming)
+            self._check(len(texts), sum(map(work, texts)), coming)
 
     def put(self, request: Request, *, first: bool = False) -> None:
         """Let a request wait for its turn.
@@ -133,7 +146,8 @@ class Queue:
             if first and self._closed:
                 raise Stopping()
             if not first:
-                self._check(len(units))
+                self._check(len(units), sum(unit.left for unit in units))
+            self.pace.come(unit.left for unit in units)
             self._waiting[request] = units
             self._waiting.move_to_end(request, last=not first)
             self._count += len(units)
@@ -180,10 +194,22 @@ class Queue:
                 self._count += 1
             self._change.notify_all()
 
-    def wait(self, seconds: float) -> None:
-        """Wait until something is there or the queue is closed, but not longer than some seconds."""
+    def done(self, unit: Unit) -> None:
+        """Take note of what the worker has done."""
         with self._change:
-            self._change.wait_for(lambda: self._count or self._closed, seconds)
+            self.pace.go(unit.work, full=self._count > 0)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something is there or the queue is closed, but not longer than some seconds.
+
+        Args:
+            seconds: The most seconds.
+
+        Returns:
+            Whether either is so.
+        """
+        with self._change:
+            return self._change.wait_for(lambda: self._count > 0 or self._closed, seconds)
 
     def close(self) -> None:
         """Take in nothing more; what waits stays."""
@@ -196,16 +222,18 @@ class Queue:
         with self._change:
             return list(self._waiting)
 
-    def _check(self, sentences: int, coming: int = 0) -> None:
+    def _check(self, sentences: int, own: int, coming: int = 0) -> None:
         if self._closed:
             raise Stopping()
         if not (waiting := self._count + coming):
             return
         # In turns, a request waits for no more sentences of another than it has itself.
-        ahead = coming + sum(min(len(units), max(1, sentences)) for units in self._waiting.values())
-        seconds = ahead / self.rate if self.rate else 0.0
-        if waiting + sentences > self.room or seconds > self.patience:
-            raise Busy(min(60.0, max(1.0, seconds - self.patience, seconds / 2)), waiting)
+        turns = max(1, sentences)
+        ahead = coming * self.pace.mean
+        ahead += sum(unit.left for units in self._waiting.values() for unit in islice(units, turns))
+        excess = self.pace.excess(self.running, ahead, own)
+        if waiting + sentences > self.room or excess > 0:
+            raise Busy(self.pace.seconds(max(excess, ahead / 2)), waiting)
 
     def _forget(self, request: Request | None) -> None:
         if request is not None:
