@@ -11,5 +11,5 @@ done
 if [ ! -d "$out/data/test" ]; then
   .venv/bin/python runs/lslo_data.py --data "${LINGRAFT_DATA:-../shared/data}/tatoeba" --out "$out/data"
 fi
-.venv/bin/python runs/lslo.py learn demand base full shared equal learned pruned --out "$out" "$@"
+.venv/bin/python runs/lslo.py learn demand base full body shared equal learned pruned --out "$out" "$@"
 .venv/bin/python runs/lslo_report.py "$out" "$docs"

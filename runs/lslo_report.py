@@ -26,6 +26,7 @@ from lingraft.probe import Survival, survival_svg
 TITLES = {
     "base": "base alone",
     "full": "full fine-tuning",
+    "body": "the same, embeddings frozen",
     "shared": "one shared LoRA",
     "equal": "LSLo, equal ranks, the paper's indexing",
     "learned": "LSLo, equal ranks, learned indexing",

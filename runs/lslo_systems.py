@@ -103,7 +103,9 @@ def parameters(base: Base, tuned: Tuned) -> dict[str, Any]:
     """Return how many parameters were trained, and how many survive pruning, in the LSLo paper's manner of counting."""
     whole = sum(parameter.numel() for parameter in base.model.parameters())
     if isinstance(tuned.regime, Full):
-        return {"base": whole, "trained": whole, "surviving": whole}
+        (learner,) = tuned.run.learners
+        trained = sum(part.numel() for weights in learner.weights.values() for part in weights.parts)
+        return {"base": whole, "trained": trained, "surviving": trained}
     shared = isinstance(tuned.regime, Joint) and tuned.regime.shared
     updates = {name: adapter.updates for name, adapter in tuned.run.bank.items()}
     found = counts(updates, None if shared else _CLASS_OF)

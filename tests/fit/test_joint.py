@@ -277,6 +277,14 @@ def test_full_fine_tuning_trains_a_copy(base):
         assert dev_loss(run.base, routing, one) == pytest.approx(one.best_loss, rel=1e-5)
 
 
+def test_full_fine_tuning_can_leave_the_embeddings(base):
+    regime = Full(epochs=1, rows=16, tokens=400, precision="fp32", learning_rate=1e-3, embeddings=False)
+    run = fit(base, corpus(), regime, dev=corpus(2))
+    before, after = (dict(each.model.named_parameters()) for each in (base, run.base))
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same == {name for name in before if name.split(".")[-2] in ("embed_tokens", "shared", "lm_head")}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 
 from pydantic import Field
+from torch import nn
 
 from lingraft.atoms import Direction
 from lingraft.base import Base
@@ -21,6 +22,8 @@ class Full(Multidirectional):
 
     learning_rate: float = Field(default=3e-4, gt=0)
     """Highest learning rate of AdamW."""
+    embeddings: bool = True
+    """Whether the embeddings are trained too, and the output layer, which most bases tie to them."""
 
     def model_of(self, base: Base) -> Base:
         """Return a base with a copy of the model in fp32; the given one is not written to."""
@@ -47,11 +50,13 @@ class Full(Multidirectional):
 
 
 class FullLearner(MultidirectionalLearner):
-    """Trains every parameter of a model."""
+    """Trains every parameter of a model, or all but the embeddings."""
 
     def __init__(self, base: Base, settings: Full, rows: Sequence[Row], dev: Sequence[Row]) -> None:
         """Make the model's parameters trainable."""
-        super().__init__("model", settings, rows, dev, {"model": Weights(list(base.model.parameters()))})
+        held = set() if settings.embeddings else _embeddings(base)
+        trained = [parameter for parameter in base.model.parameters() if parameter not in held]
+        super().__init__("model", settings, rows, dev, {"model": Weights(trained)})
         self._base = base
 
     def routes(self, directions: Sequence[Direction]) -> list[Route]:
@@ -70,3 +75,8 @@ class FullLearner(MultidirectionalLearner):
         for parameter in self._base.model.parameters():
             parameter.grad = None
         self._base.__dict__.pop("fingerprint", None)
+
+
+def _embeddings(base: Base) -> set[nn.Parameter]:
+    modules = [module for module in base.model.modules() if isinstance(module, nn.Embedding)]
+    return {parameter for module in (*modules, base.model.get_output_embeddings()) for parameter in module.parameters()}
