@@ -13,7 +13,7 @@ would refuse some of twice as many clients as there are places, even where each 
 """
 _EACH = 16
 """Work of a sentence besides its bytes: even the shortest one is read and takes some steps."""
-_SENTENCES = 500
+_SENTENCES = 64
 """Over how many sentences, about, the mean goes."""
 _WINDOW = 1.0
 """Seconds over which work is counted."""
