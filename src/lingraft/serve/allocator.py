@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-from typing import Any
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-"""Numbers of glibc's options, from its malloc.h."""
+from lingraft.atoms.malloc import ARENA_MAX, MMAP_THRESHOLD, TRIM_THRESHOLD, set_options
+
 _LARGE = 2**20
 _SPARE = 2**23
 _OWN = ("MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
@@ -25,10 +23,7 @@ def give_back() -> bool:
     """
     if any(name in os.environ for name in _OWN) or not _glibc():
         return False
-    set_option: Any = ctypes.CDLL(None).mallopt
-    wanted = {_ARENA_MAX: 1, _MMAP_THRESHOLD: _LARGE, _TRIM_THRESHOLD: _SPARE}
-    done = [bool(set_option(option, value)) for option, value in wanted.items()]
-    return all(done)
+    return set_options({ARENA_MAX: 1, MMAP_THRESHOLD: _LARGE, TRIM_THRESHOLD: _SPARE})
 
 
 def _glibc() -> bool:
