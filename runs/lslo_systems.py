@@ -20,6 +20,7 @@ from lingraft.atoms import Direction
 from lingraft.base import Base
 from lingraft.base.load import quiet
 from lingraft.corpus import Identifier, Pairs, between
+from lingraft.corpus.profile import known_profiles
 from lingraft.delta import Route, Term
 from lingraft.delta.prune import counts
 from lingraft.direction import attach, route
@@ -27,7 +28,6 @@ from lingraft.fit import Full, Joint, Run, Training, fit
 from lingraft.library.disk import make_folder
 from lingraft.measure.between import measure_between
 from lingraft.measure.classes import averages
-from lingraft.measure.run import known_profiles
 
 _CLASS_OF = {code: class_of(code) for code in LANGUAGES}
 

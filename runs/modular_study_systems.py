@@ -16,6 +16,7 @@ from lslo_watch import Watch, write_json
 from lingraft.atoms import ENGLISH, Direction
 from lingraft.base import Base
 from lingraft.corpus import Identifier, Pairs, TestSet, between, read
+from lingraft.corpus.profile import known_profiles
 from lingraft.delta import Bank, Route
 from lingraft.direction import Recipe, attach, route
 from lingraft.fit import Context, Modular, Training
@@ -24,7 +25,6 @@ from lingraft.library.disk import make_folder
 from lingraft.library.grow import Plan, grow
 from lingraft.measure import measure
 from lingraft.measure.matrix import this_command
-from lingraft.measure.run import known_profiles
 
 LANGUAGES = ("deu_Latn", "epo_Latn", "fra_Latn", "rus_Cyrl")
 RoutesOf = Callable[[Direction], Route]

@@ -24,6 +24,8 @@ class Stack:
 
     layers: str
     """Path of the list of layers in the model, e.g. ``model.layers``."""
+    norm: str
+    """Path of the norm after the last layer."""
     depth: str
     """Attribute of the (text) config that holds the number of layers."""
     sites: Mapping[str, str]
@@ -55,7 +57,8 @@ _CROSS = _attention("cross_", "encoder_attn", "out_proj")
 
 
 def _decoder(name: str, *model_types: str, layers: str = "model.layers") -> Family:
-    stack = Stack(layers, "num_hidden_layers", MappingProxyType(_GATED))
+    norm = f"{layers.rpartition('.')[0]}.norm"
+    stack = Stack(layers, norm, "num_hidden_layers", MappingProxyType(_GATED))
     return Family(name, model_types, "decoder", MappingProxyType({"decoder": stack}))
 
 
@@ -74,12 +77,14 @@ FAMILIES: tuple[Family, ...] = (
             {
                 "encoder": Stack(
                     "model.encoder.layers",
+                    "model.encoder.layer_norm",
                     "encoder_layers",
                     MappingProxyType(_SELF | _FEED_FORWARD),
                     "model.encoder.embed_tokens",
                 ),
                 "decoder": Stack(
                     "model.decoder.layers",
+                    "model.decoder.layer_norm",
                     "decoder_layers",
                     MappingProxyType(_SELF | _CROSS | _FEED_FORWARD),
                     "model.decoder.embed_tokens",

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
 
 import numpy as np
 
@@ -143,6 +144,16 @@ class Profile:
         _expect(all(s <= t for s, t in zip(sums, totals, strict=True)), "profile.totals", "≥ the counts' sums", "less")
         _expect(is_memory(data["seen"]), "profile.seen", "hashes of sentences", "something else")
         return cls(language, lines, tuple(totals), counts, data["seen"])
+
+
+def known_profiles() -> dict[str, Profile]:
+    """Return the language profiles that come with the package: those of the demo base's languages."""
+    folder = resources.files("lingraft") / "data" / "profiles"
+    return {
+        path.name.removesuffix(".json"): Profile.from_json(path.read_bytes())
+        for path in sorted(folder.iterdir(), key=lambda path: path.name)
+        if path.name.endswith(".json")
+    }
 
 
 class Identifier:

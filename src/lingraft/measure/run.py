@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib import resources
 from typing import Literal
 
 from lingraft.atoms import ENGLISH, DataError, Direction
 from lingraft.corpus import TestSet
-from lingraft.corpus.profile import Identifier, Profile
+from lingraft.corpus.profile import Identifier, known_profiles
 from lingraft.delta import Route
 from lingraft.direction import Recipe, attach
 from lingraft.library import Library
@@ -23,16 +22,6 @@ Step = Callable[[str, int], Callable[[int], None]]
 """Called with the name of a step and the number of its sentences; returns what to call as they become ready."""
 
 _COMPARED = ("direct", "pivot")
-
-
-def known_profiles() -> dict[str, Profile]:
-    """Return the language profiles that come with the package: those of the demo base's languages."""
-    folder = resources.files("lingraft") / "data" / "profiles"
-    return {
-        path.name.removesuffix(".json"): Profile.from_json(path.read_bytes())
-        for path in sorted(folder.iterdir(), key=lambda path: path.name)
-        if path.name.endswith(".json")
-    }
 
 
 def identifier(library: Library) -> Identifier:

@@ -24,8 +24,6 @@ from lingraft.probe.positions import Places, Vocabulary, places
 System = Route | Base
 """Adapters on the base, () being the base alone; or another base of the same kind, e.g. a fully tuned copy."""
 
-_NORM = {"decoder": "norm", "seq2seq": "layer_norm"}
-"""Kind of a family → the last norm's name, beside the list of the decoder's layers."""
 _LOGITS = 2**24  # at once: 64 MiB in fp32
 
 
@@ -132,8 +130,7 @@ def unembed(base: Base, states: Tensor) -> Tensor:
     Returns:
         [positions, V] in fp32.
     """
-    tower = base.family.stacks["decoder"].layers.rpartition(".")[0]
-    norm = base.model.get_submodule(f"{tower}.{_NORM[base.family.kind]}")
+    norm = base.model.get_submodule(base.family.stacks["decoder"].norm)
     logits: Tensor = base.model.get_output_embeddings()(norm(states)).float()
     cap = getattr(base.model.config.get_text_config(), "final_logit_softcapping", None)  # of some Gemmas
     return logits if cap is None else torch.tanh(logits / cap) * cap

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lingraft.atoms import LingraftError
-from lingraft.corpus.profile import NO_LANGUAGE, UNKNOWN, Identifier, Profile
+from lingraft.corpus.profile import NO_LANGUAGE, UNKNOWN, Identifier, Profile, known_profiles
 from lingraft.library import Library, Pointer
-from lingraft.measure.run import known_profiles
 
 READ = 2_000
 """Characters of a text that are looked at; more change nothing."""
