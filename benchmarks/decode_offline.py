@@ -18,28 +18,24 @@ Bound: a generated token costs one pass of its row through the base, 2 FLOPs per
 more per site; a pass reads all weights once, whoever is in it. What can be saved is rows that are over (a batch of
 ``generate`` goes on until its longest row ends), padding, copies of the cache, and sources that are read again.
 
-    python benchmarks/decode_offline.py [--lines 2000] [--rounds 3] [--batch 64 256] [--cpu] [--json OUT.json]
+    python benchmarks/decode_offline.py [--lines 2000] [--rounds 3] [--batch 64 256] [--json OUT.json]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from peers import ratio
+from peers import alternate, parser, ratio, write
 from peft import LoraConfig, PeftModel, get_peft_model
 
-import lingraft
 from lingraft.atoms import Direction, Role, Scope
 from lingraft.base import Base, load
 from lingraft.corpus import phrasebook, read_testset
@@ -137,20 +133,11 @@ def reading_apart() -> Any:
         stream._WORTH = kept
 
 
-def measure(
-    ways: dict[str, Callable[[], Any]], rounds: int, cpu: bool
-) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Run the ways in turn; return seconds of each round after one that warms up, and the last results."""
-    clock = time.process_time if cpu else time.perf_counter
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    found = {}
-    for turn in range(rounds + 1):
-        for name, way in ways.items():
-            start = clock()
-            found[name] = way()
-            if turn:
-                times[name].append(clock() - start)
-    return times, found
+def answering(ways: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Run the ways in turn; return the seconds of each round, and what each way returned last."""
+    found: dict[str, Any] = {}
+    kept = {name: partial(lambda name, way: found.__setitem__(name, way()), name, way) for name, way in ways.items()}
+    return alternate(kept, rounds), found
 
 
 def a_file(base: Base, options: argparse.Namespace) -> dict[str, Any]:
@@ -168,7 +155,7 @@ def a_file(base: Base, options: argparse.Namespace) -> dict[str, Any]:
     for rows in options.batch:
         ways[f"peft, {rows} rows"] = partial(peer, texts, directions, rows)
         ways[f"lingraft, {rows} rows"] = partial(ours, rows)
-    times, answers = measure(ways, options.rounds, options.cpu)
+    times, answers = answering(ways, options.rounds)
     tokens = {name: sum(map(len, base.tokenizer(each)["input_ids"])) for name, each in answers.items()}
     print(f"{options.lines} lines into {len(FOUR)} directions, {options.scope}")
     seconds = {name: statistics.median(each) for name, each in times.items()}
@@ -207,7 +194,7 @@ def one_source(base: Base, options: argparse.Namespace) -> dict[str, Any]:
             return {key: answer for job in jobs for key, answer in fill(Stream(base, routing), [job], 1)}
 
         ways = {"separate": separate, "one batch": apart, "read once": together}
-        times, answers = measure(ways, max(options.rounds, 5), options.cpu)
+        times, answers = answering(ways, max(options.rounds, 5))
     same = answers["separate"] == answers["one batch"] == answers["read once"]
     print(
         f"One source of {options.long} tokens into {len(EIGHT)} languages, {options.answer} tokens each: same: {same}"
@@ -221,24 +208,17 @@ def one_source(base: Base, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", default=str(Path(lingraft.__file__).parent / "data" / "demo_base"))
-    parser.add_argument("--lines", type=int, default=2000)
-    parser.add_argument("--batch", type=int, nargs="+", default=[32, 64, 128, 256], help="rows at once, of both")
-    parser.add_argument("--cpu", action="store_true", help="count processor time, for one thread on a busy machine")
-    parser.add_argument("--rank", type=int, default=16)
-    parser.add_argument("--long", type=int, default=256, help="tokens of the one long source")
-    parser.add_argument("--answer", type=int, default=32, help="tokens of each of its answers at the most")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scope", choices=("spans", "everywhere"), default="spans")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options_of = parser(__doc__, rounds=3)
+    options_of.add_argument("--base", default="demo", help="demo, a folder, or a hub id")
+    options_of.add_argument("--lines", type=int, default=2000)
+    options_of.add_argument("--batch", type=int, nargs="+", default=[32, 64, 128, 256], help="rows at once, of both")
+    options_of.add_argument("--rank", type=int, default=16)
+    options_of.add_argument("--long", type=int, default=256, help="tokens of the one long source")
+    options_of.add_argument("--answer", type=int, default=32, help="tokens of each of its answers at the most")
+    options_of.add_argument("--scope", choices=("spans", "everywhere"), default="spans")
+    options = options_of.parse_args()
     base = load(options.base)
-    found = {"file": a_file(base, options), "one source": one_source(base, options)}
-    if options.json:
-        settings = {name: str(value) for name, value in vars(options).items() if name != "json"}
-        about = {"settings": settings, "torch": torch.__version__, "threads": torch.get_num_threads()}
-        options.json.write_text(json.dumps({**found, **about, "machine": platform.processor()}, indent=1) + "\n")
+    write(options, {"file": a_file(base, options), "one source": one_source(base, options)})
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def llama(d: int, layers: int, vocabulary: int = 8000, dtype: torch.dtype = torc
         vocab_size=vocabulary, hidden_size=d, intermediate_size=-(-8 * d // 3 // 64) * 64, num_hidden_layers=layers,
         num_attention_heads=d // 64, num_key_value_heads=d // 64, tie_word_embeddings=True,
     )  # fmt: skip
-    return Bare(LlamaForCausalLM(config).to(device, dtype), "llama")
+    return Bare(_made(config, dtype, device), "llama")
 
 
 def llama_8b(layers: int = 32, dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> Bare:
@@ -69,8 +69,18 @@ def llama_8b(layers: int = 32, dtype: torch.dtype = torch.bfloat16, device: str 
         vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=layers, num_attention_heads=32,
         num_key_value_heads=8, tie_word_embeddings=True,
     )  # fmt: skip
-    with torch.device(device):
-        return Bare(LlamaForCausalLM(config).to(dtype), "llama")
+    return Bare(_made(config, dtype, device), "llama")
+
+
+def _made(config: LlamaConfig, dtype: torch.dtype, device: str) -> LlamaForCausalLM:
+    """A model that was never larger, nor elsewhere, than it is: peaks of memory are measured above it."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            return LlamaForCausalLM(config)
+    finally:
+        torch.set_default_dtype(before)
 
 
 def m2m(d: int, layers: int, vocabulary: int) -> Bare:
