@@ -12,7 +12,7 @@ Bound: the base's weights are read once, in · out values a site; each distinct 
 ``bytes`` is the ratio if bytes were all that counts, ``roof`` the base's measured time plus the adapters' bytes at
 the bandwidth at which a large tensor is read here.
 
-    python benchmarks/decode_step.py [--rounds 7] [--json OUT.json]
+    python benchmarks/decode_step.py [--rounds 11] [--json OUT.json]
 
 On a GPU, where it has not been measured yet, with the kernels beside each other:
 
@@ -139,7 +139,7 @@ def settings(options: ArgumentParser) -> ArgumentParser:
     options.add_argument("--layers", type=int, default=4)
     options.add_argument("--batch", type=int, default=32)
     options.add_argument("--before", type=int, default=32, help="tokens in the cache")
-    options.add_argument("--steps", type=int, default=1, help="tokens of a turn; more where hooking them costs as much")
+    options.add_argument("--steps", type=int, default=8, help="tokens of a turn; more where hooking them costs as much")
     options.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     options.add_argument("--device", default="cpu")
     options.add_argument("--kernel", nargs="*", default=[], choices=list(KERNELS), help="ways of their own")
@@ -149,7 +149,7 @@ def settings(options: ArgumentParser) -> ArgumentParser:
 
 
 def main() -> None:
-    options = settings(parser(__doc__))
+    options = settings(parser(__doc__, rounds=11))
     options.add_argument("--case", choices=list(CASES), action="append", help="default: those with as many rows")
     options = options.parse_args()
     options.bandwidth = bandwidth(device=options.device)

@@ -3,7 +3,7 @@
 From one shape (q,k,v,o at r 8+8, every row its own direction), one number at a time takes other values; the ways and
 the bound of each are those of ``decode_step.py``. ``plots.py`` draws what comes out.
 
-    python benchmarks/decode_sweep.py [--rounds 3] [--json OUT.json]
+    python benchmarks/decode_sweep.py [--rounds 5] [--json OUT.json]
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def point(what: str, value: int, options: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    options = settings(parser(__doc__, rounds=3))
+    options = settings(parser(__doc__, rounds=5))
     options.add_argument("--rank", type=int, default=8)
     options.add_argument("--sweep", choices=list(SWEEPS), action="append")
     options = options.parse_args()
