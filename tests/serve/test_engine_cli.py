@@ -10,11 +10,12 @@ import socket
 import httpx
 import pytest
 import served
+import torch
 from click.testing import CliRunner
 
 from lingraft.atoms import ConfigError
 from lingraft.cli import app
-from lingraft.serve.cli import Size, _app, _loopback, _settings, run
+from lingraft.serve.cli import Size, _app, _loopback, _settings, run, use_threads
 from lingraft.serve.engine import Engine
 from lingraft.serve.settings import ServeSettings
 
@@ -25,6 +26,24 @@ def signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def test_a_core_is_left_to_what_reads_and_writes_unless_told_otherwise(monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        for environment, given, wanted in ((None, None, 2), (None, 1, 1), ("3", None, 3), ("3", 2, 2)):
+            monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+            if environment:
+                monkeypatch.setenv("OMP_NUM_THREADS", environment)
+            torch.set_num_threads(3)
+            use_threads(given)
+            assert torch.get_num_threads() == wanted
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        torch.set_num_threads(1)
+        use_threads(None)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_sigterm_ends_the_service_when_what_is_there_is_answered(tmp_path, signals):

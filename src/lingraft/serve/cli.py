@@ -6,6 +6,7 @@ import asyncio
 import gc
 import ipaddress
 import logging
+import os
 import re
 import signal
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import torch
 
 from lingraft.atoms import ConfigError
 from lingraft.atoms.config import override, read
@@ -61,6 +63,12 @@ class Size(click.ParamType):
     default=None,
     help="Seconds to wait at most; who must longer is told.  [default: as long as one full batch and a quarter take]",
 )
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=None,
+    help="Threads of the model on a CPU.  [default: OMP_NUM_THREADS, or one less than there are cores]",
+)
 @click.option("--memory", type=Size(), default=None, help="For adapters in memory, e.g. 2GiB.  [default: no bound]")
 @click.option(
     "--grace", type=float, default=25.0, show_default=True, help="Seconds to answer what is there at the end."
@@ -79,6 +87,7 @@ def serve(
     rows: int,
     waiting: int,
     patience: float | None,
+    threads: int | None,
     memory: int | None,
     grace: float,
     keys: Path | None,
@@ -93,12 +102,26 @@ def serve(
     """
     settings = _settings(config, words, keys, admin_keys)
     give_back()
+    use_threads(threads)
     library = Library.open(path, open_base(base_id or Library.open(path).card.base.id, device, dtype), budget=memory)
     engine = Engine(library, rows=rows, waiting=waiting, patience=patience)
     app = _app(engine, settings)
     if settings.keys is None and not _loopback(host):
         click.echo(f"warning: everyone who reaches {host}:{port} may translate, since there are no --keys.", err=True)
     asyncio.run(run(engine, app, host, port, grace))
+
+
+def use_threads(given: int | None) -> None:
+    """Set how many threads compute, before the first of them starts.
+
+    One core is left to what reads requests and writes answers: where it takes one from PyTorch's threads, the others wait
+    for that one in every operation, and two threads on two cores answer less than one does.
+
+    Args:
+        given: How many; None: as the environment says, else one less than there are cores.
+    """
+    if given is not None or "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(given or max(1, torch.get_num_threads() - 1))
 
 
 async def run(engine: Engine, app: FastAPI, host: str, port: int, grace: float) -> None:
