@@ -47,24 +47,29 @@ class Load:
         self._asks = itertools.cycle(asks)
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def one(self, seen: Seen) -> None:
-        """Send the next request."""
+    async def one(self, seen: Seen) -> float:
+        """Send the next request; return the seconds after which the service wants to be asked again."""
         begun, ask = time.perf_counter(), next(self._asks)
         try:
             try:
-                status = await self._post(ask)
+                status, wait = await self._post(ask)
             except ConnectionResetError:  # the service closed an idle connection in this very moment
                 self._idle.clear()
-                status = await self._post(ask)
+                status, wait = await self._post(ask)
         except (OSError, asyncio.IncompleteReadError) as error:
             seen.statuses[type(error).__name__] += 1
-            return
+            return 0.0
         seen.statuses[status] += 1
         Load.answered += status == "200"
         (seen.took if status == "200" else seen.refused).append(time.perf_counter() - begun)
+        return wait
 
-    async def _post(self, ask: Ask) -> str:
-        """Send one request by hand and return its status; a client library would cost as much as the service."""
+    async def _post(self, ask: Ask) -> tuple[str, float]:
+        """Send one request by hand; a client library would cost as much as the service.
+
+        Returns:
+            The status, and the seconds of `Retry-After`, 0 where there is none.
+        """
         body = json.dumps(ask).encode()
         head = f"POST /translate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
         while self._idle and self._idle[-1][0].at_eof():  # the service has closed it meanwhile
@@ -79,15 +84,16 @@ class Load:
             writer.close()
         else:
             self._idle.append((reader, writer))
-        return answer[9:12].decode()
+        later = re.search(rb"retry-after: (\d+)", answer)
+        return answer[9:12].decode(), float(later[1]) if later else 0.0
 
     async def closed(self, clients: int, seconds: float) -> Seen:
-        """Let each client send one request after the other."""
+        """Let each client send one request after the other, and wait as long as it is told where one is refused."""
         seen, begun = Seen(), time.perf_counter()
 
         async def client() -> None:
             while time.perf_counter() - begun < seconds:
-                await self.one(seen)
+                await asyncio.sleep(await self.one(seen))
 
         await asyncio.gather(*[client() for _ in range(clients)])
         seen.seconds = time.perf_counter() - begun

@@ -114,8 +114,8 @@ def serve(
 def use_threads(given: int | None) -> None:
     """Set how many threads compute, before the first of them starts.
 
-    One core is left to what reads requests and writes answers: where it takes one from PyTorch's threads, the others wait
-    for that one in every operation, and two threads on two cores answer less than one does.
+    One core is left to what reads requests and writes answers: where it takes one from PyTorch's threads, the others
+    wait for that one in every operation, and two threads on two cores answer less than one does.
 
     Args:
         given: How many; None: as the environment says, else one less than there are cores.
