@@ -143,7 +143,8 @@ def _course(found: Found, x: float, y: float) -> str:
     """Return the value of each trial in their order, and the best so far."""
     values = [trial.verdict.value for trial in found.trials]
     ends = _ends(np.array(values))
-    step = _SIDE / max(len(values), 1)
+    width = max(len(values) + len(values) % 2, 2)  # even: the axis names its middle too
+    step = _SIDE / width
     so_far = list(accumulate(values, max))
     spots: list[tuple[float, float]] = []
     for number, value in enumerate(so_far):
@@ -153,7 +154,7 @@ def _course(found: Found, x: float, y: float) -> str:
         spot = x + step * (number + 0.5), y + _high(trial.verdict.value, ends)
         parts.append(_dot(*spot, trial, trial is found.best))
     label = "chrF++, wrong language as 0" if found.objective == "chrf" else "− loss per token"
-    return "".join(parts + _axes(x, y, (0, len(values)), ends, "trials", label))
+    return "".join(parts + _axes(x, y, (0, width), ends, "trials", label))
 
 
 def _axes(
