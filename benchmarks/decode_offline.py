@@ -136,8 +136,11 @@ def reading_apart() -> Any:
 def answering(ways: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Run the ways in turn; return the seconds of each round, and what each way returned last."""
     found: dict[str, Any] = {}
-    kept = {name: partial(lambda name, way: found.__setitem__(name, way()), name, way) for name, way in ways.items()}
-    return alternate(kept, rounds), found
+
+    def keep(name: str) -> None:
+        found[name] = ways[name]()
+
+    return alternate({name: partial(keep, name) for name in ways}, rounds), found
 
 
 def a_file(base: Base, options: argparse.Namespace) -> dict[str, Any]:
