@@ -14,10 +14,10 @@ the bandwidth at which a large tensor is read here.
 
     python benchmarks/decode_step.py [--rounds 11] [--json OUT.json]
 
-On a GPU, where it has not been measured yet, with the kernels beside each other:
+On a GPU, with the kernels beside each other; ``--graph`` replays a captured step, so that kernels alone are timed:
 
     python benchmarks/decode_step.py --device cuda --shape 8b --layers 32 --dtype bfloat16 --batch 64 --steps 8 \
-        --case "all linears, r 3+3, 64 directions" --kernel fused grouped --json OUT.json
+        --case "all linears, r 3+3, 64 directions" --kernel fused grouped --graph --no-peft --json OUT.json
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ CASES = {
 }
 
 
-def stepper(model: Any, ids: torch.Tensor, options: Any, **more: Any) -> Callable[[], None]:
-    """Return steps of one token per row after ``--before`` tokens; the cache is cut back each time."""
+def stepper(model: Any, ids: torch.Tensor, options: Any, **more: Any) -> Callable[[int], None]:
+    """Return what lets one token per row pass after ``--before`` tokens, so many times; the cache is cut back."""
     cache = DynamicCache(config=model.config)
     with torch.no_grad():
         model(ids.repeat(1, options.before), past_key_values=cache, use_cache=True, **more)
 
     @torch.no_grad()
-    def step() -> None:
-        for _ in range(options.steps):
+    def step(times: int) -> None:
+        for _ in range(times):
             model(ids, past_key_values=cache, use_cache=True, **more)
             cache.crop(-1)
 
@@ -74,16 +74,36 @@ def stepper(model: Any, ids: torch.Tensor, options: Any, **more: Any) -> Callabl
 
 def routed(
     base: Any, routes: Sequence[Route], ids: torch.Tensor, options: Any, kernel: str | None = None
-) -> Callable[[], None]:
+) -> Callable[[int], None]:
     """Return steps under hooks that are set to the rows."""
     plan, step = Plan(base, routes), stepper(base.model, ids, options)
 
-    def within() -> None:
+    def within(times: int) -> None:
         with Routing(base, kernel) as routing:
             routing.use(plan)
-            step()
+            step(times)
 
     return within
+
+
+def turn(step: Callable[[int], None], options: Any) -> Callable[[], None]:
+    """Return a turn of a way: ``--steps`` tokens, one after the other or as replays of a captured one."""
+    if not options.graph:
+        return lambda: step(options.steps)
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        step(2)  # what is made once is made before
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step(1)
+
+    def replay() -> None:
+        for _ in range(options.steps):
+            graph.replay()
+
+    return replay
 
 
 def measure(shape: Shape, options: Any) -> dict[str, Any]:
@@ -97,22 +117,23 @@ def measure(shape: Shape, options: Any) -> dict[str, Any]:
     ids = torch.full((rows, 1), 5, device=options.device)
     codes = [f"l{i:02d}_Latn" for i in range(max(count, 2))]
     directions = [Direction(codes[i % count], codes[(i % count + 1) % len(codes)]) for i in range(rows)]
-    recipe, ways = Recipe(), {"base": stepper(base.model, ids, options)}
+    recipe, ways = Recipe(), {"base": turn(stepper(base.model, ids, options), options)}
     held = bank(base, codes, names, rank)
     routes = lambda bank: list(map({where: route(bank, recipe, where) for where in directions}.get, directions))
-    ways["ours"] = routed(base, routes(held), ids, options)
+    ways["ours"] = turn(routed(base, routes(held), ids, options), options)
     for kernel in options.kernel:
-        ways[f"ours, {kernel}"] = routed(base, routes(held), ids, options, kernel)
-    ways["scoped"] = routed(base, routes(bank(base, codes, names, rank, scoped=True)), ids, options)
+        ways[f"ours, {kernel}"] = turn(routed(base, routes(held), ids, options, kernel), options)
+    scoped = bank(base, codes, names, rank, scoped=True)
+    ways["scoped"] = turn(routed(base, routes(scoped), ids, options), options)
     if options.resident:
         full = bank(base, codes + [f"m{i:02d}_Latn" for i in range(options.resident - count)], names, rank)
-        ways["resident"] = routed(base, routes(full), ids, options)
+        ways["resident"] = turn(routed(base, routes(full), ids, options), options)
     if options.peft:
         unique = list(dict.fromkeys(directions))
         model = with_peft(base, names, 2 * rank, [str(where) for where in unique]).eval()
         for where in unique:
             fill(model, str(where), base, compose(held, recipe, where).updates[Scope.EVERYWHERE])
-        ways["peft"] = stepper(model, ids, options, adapter_names=[str(where) for where in directions])
+        ways["peft"] = turn(stepper(model, ids, options, adapter_names=[str(where) for where in directions]), options)
     times = alternate(ways, options.rounds)
     size = torch.finfo(base.dtype).bits // 8
     own = sum(p.numel() for p in base.model.parameters()) * size
@@ -143,6 +164,7 @@ def settings(options: ArgumentParser) -> ArgumentParser:
     options.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     options.add_argument("--device", default="cpu")
     options.add_argument("--kernel", nargs="*", default=[], choices=list(KERNELS), help="ways of their own")
+    options.add_argument("--graph", action="store_true", help="CUDA graphs of all ways, of which PEFT has none")
     options.add_argument("--no-peft", dest="peft", action="store_false")
     options.add_argument("--resident", type=int, default=100, help="languages in the bank; 0: leave that way out")
     return options

@@ -94,7 +94,7 @@ def m2m(d: int, layers: int, vocabulary: int) -> Bare:
 
 def bank(base: Bare, languages: Sequence[str], names: Sequence[str], rank: int, scoped: bool = False) -> Bank:
     """Random adapters of both roles for each language, at the sites of these names."""
-    g = torch.Generator().manual_seed(1)
+    g = torch.Generator(base.device).manual_seed(1)
     adapters = []
     for language in languages:
         for role in Role:
@@ -102,9 +102,9 @@ def bank(base: Bare, languages: Sequence[str], names: Sequence[str], rank: int, 
             for site in base.sites:
                 if site.name in names:
                     out, inn = base.shape(site)
-                    a, b = torch.randn(rank, inn, generator=g), torch.randn(out, rank, generator=g)
-                    cast = lambda t: t.to(base.device, base.dtype)
-                    updates[site] = Update(cast(a / inn**0.5), cast(b * 0.01))
+                    draw = lambda *shape: torch.randn(*shape, generator=g, device=base.device)
+                    a, b = draw(rank, inn) / inn**0.5, draw(out, rank) * 0.01
+                    updates[site] = Update(a.to(base.dtype), b.to(base.dtype))
             scope = (Scope.SOURCE if role is Role.SOURCE else Scope.TARGET) if scoped else Scope.EVERYWHERE
             adapters.append(Adapter(language, role, scope, updates))
     return Bank(adapters)

@@ -40,6 +40,7 @@ from lingraft.fit.learner import Row
 from lingraft.fit.loop import train_step
 from lingraft.fit.memory import keep_freed_memory
 from lingraft.fit.modular import AdapterLearner, Task
+from lingraft.fit.weights import side_by_side
 
 
 def rows(count: int, vocabulary: int, length: int) -> list[Row]:
@@ -58,10 +59,12 @@ def learners(base: Any, regime: Modular, data: Sequence[Row], count: int) -> lis
     names = [AdapterName(f"l{i:03d}_Latn", Role.TARGET) for i in range(count)]
     shares = [list(data[i * len(data) // count : (i + 1) * len(data) // count]) for i in range(count)]
     sites = tuple(base.sites)
-    return [
+    made = [
         AdapterLearner(base, Task(name, Scope.EVERYWHERE, sites, mine, mine[:1]), regime)
         for name, mine in zip(names, shares, strict=True)
     ]
+    side_by_side(weights for learner in made for weights in learner.weights.values())
+    return made
 
 
 def peft_step(
@@ -127,7 +130,8 @@ def main() -> None:
         base = llama_8b(options.layers, device=options.device)
     else:
         base = llama(options.width, options.layers, device=options.device)
-    base.model.set_attn_implementation("eager")
+    if options.device == "cpu":
+        base.model.set_attn_implementation("eager")
     regime = Modular(rank=options.rank, rows=options.rows, epochs=10**6, scope="everywhere")
     shapes = [base.shape(site) for site in base.sites]
     own = options.rank * sum(out + inn for out, inn in shapes)
@@ -170,9 +174,10 @@ def main() -> None:
 
 def our_step(base: Any, active: Sequence[AdapterLearner]) -> Callable[[], None]:
     """Return a step of some learners."""
+    routing = Routing(base)  # as in a run: what it has looked up stays
 
     def step() -> None:
-        with Routing(base) as routing:
+        with routing:
             train_step(base, routing, active, Silent())
 
     return step

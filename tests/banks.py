@@ -30,7 +30,7 @@ def adapter(
         r = rank or draw(1, 6)
         a = torch.randn(r, inn, generator=generator) / inn**0.5
         b = torch.randn(out, r, generator=generator) * size
-        updates[site] = Update(a, b, 1.0 if rank else draw(1, 5) / 2)
+        updates[site] = Update(a.to(base.device), b.to(base.device), 1.0 if rank else draw(1, 5) / 2)
     scope = (Scope.SOURCE if role is Role.SOURCE else Scope.TARGET) if scoped else Scope.EVERYWHERE
     return Adapter(language, role, scope, updates)
 

@@ -16,12 +16,10 @@ from lingraft.atoms import Role, Scope, Site
 from lingraft.base import Base
 from lingraft.delta.bank import Token
 from lingraft.delta.groups import Groups
-from lingraft.delta.route import Addend, Resolved, Route
-from lingraft.delta.stack import Mix, Stack
+from lingraft.delta.route import NOTHING, Addend, Keys, Resolved, Route, Row
+from lingraft.delta.stack import Mix, Stack, constant
 
-_Keys = tuple[tuple[Hashable, ...], ...]
-_Rows = list[tuple[_Keys, list[Addend]]]
-_Members = dict[_Keys, list[Addend]]
+_Members = dict[Keys, Sequence[Addend]]
 _APART = 1.5
 """How many times more components must be read for combined adapters than for each by itself to make a pass for each."""
 
@@ -115,7 +113,7 @@ class Plan:
                 alike: dict[tuple[tuple[int, ...], ...], dict[Site, list[_Members]]] = {}
                 for site in sites:
                     ways = self._at(site, target)
-                    owners = tuple(tuple(map(list(dict(rows)).index, [keys for keys, _ in rows])) for rows in ways)
+                    owners = tuple(_numbered([keys for keys, _ in rows]) for rows in ways)
                     alike.setdefault(owners, {})[site] = [dict(rows) for rows in ways]
                 for owners, members in alike.items():
                     self._share(owners, members, old, target, found)
@@ -128,16 +126,15 @@ class Plan:
         anew = {key: each._replace(groups=self._grouping(each.owners)) for key, each in shared.items()}
         return {site: [(anew[id(each)], place) for each, place in passing] for site, passing in passes.items()}
 
-    def _at(self, site: Site, target: bool) -> list[_Rows]:
+    def _at(self, site: Site, target: bool) -> list[list[Row]]:
         """Return for each pass at a site what each route adds: its keys and its addends."""
-        terms = [
-            [a if a is not None and not (target and a.scope is Scope.SOURCE) else None for a in each.addends[site]]
-            for each in self._resolved.values()
-        ]
-        keyed = lambda addends: (tuple(a.key for a in addends if a is not None), [a for a in addends if a is not None])
-        whole = [keyed(addends) for addends in terms]
-        apart = [[keyed(addends[i : i + 1]) for addends in terms] for i in range(max(map(len, terms), default=0))]
-        chosen = apart if len(apart) > 1 and _weight(whole) > _APART * sum(map(_weight, apart)) else [whole]
+        terms = [each.at(site, target) for each in self._resolved.values()]
+        whole = [found.whole for found in terms]
+        if all(len(found.apart) <= 1 for found in terms):
+            return [whole] if any(keys for keys, _ in whole) else []
+        most = max(len(found.apart) for found in terms)
+        apart = [[found.apart[i] if i < len(found.apart) else NOTHING for found in terms] for i in range(most)]
+        chosen = apart if _weight(whole) > _APART * sum(map(_weight, apart)) else [whole]
         return [rows for rows in chosen if any(keys for keys, _ in rows)]
 
     def _share(
@@ -163,7 +160,7 @@ class Plan:
             for place, site in enumerate(parts):
                 found.setdefault(site, []).append((shared, place))
 
-    def _mix(self, keys: _Keys, addends: list[Addend], old: Mapping[Hashable, Any], target: bool) -> Mix | None:
+    def _mix(self, keys: Keys, addends: Sequence[Addend], old: Mapping[Hashable, Any], target: bool) -> Mix | None:
         """Return the sum of some addends; these are held too, since that keeps alive what the keys name."""
         made = self._made[target]
         if keys not in made:
@@ -178,7 +175,13 @@ class Plan:
         return self._groups[owners]
 
 
-def _weight(rows: _Rows) -> int:
+def _numbered(keys: Sequence[Keys]) -> tuple[int, ...]:
+    """Return for each key the number of the different ones before its first occurrence."""
+    number: dict[Keys, int] = {}
+    return tuple([number.setdefault(each, len(number)) for each in keys])
+
+
+def _weight(rows: list[Row]) -> int:
     """Return how many components are read for some rows, those of rows that add the same only once."""
     return sum(addend.update.rank for addends in dict(rows).values() for addend in addends)
 
@@ -199,21 +202,23 @@ def _mixed(addends: Sequence[Addend], dtype: torch.dtype, target: bool) -> Mix |
     updates = [addend.update for addend in addends]
     scopes = {addend.scope for addend in addends}
     gains = [_gain(addend) for addend in addends]
-    a = updates[0].A if len(updates) == 1 else torch.cat([update.A for update in updates])
+    join = lambda parts: parts[0] if len(parts) == 1 else torch.cat(parts)
+    a = join([update.A for update in updates])
     b = updates[0].B if len(updates) == 1 else torch.cat([update.B for update in updates], dim=1)
     if not a.requires_grad and not b.requires_grad:
         a, b = a.to(dtype), b.to(dtype)
     if target or scopes == {Scope.EVERYWHERE}:
-        return Mix(a, b, torch.cat(gains), None)
-    zero = [torch.zeros_like(gain) for gain in gains]
-    pick = lambda off: torch.cat([z if a.scope is off else g for a, g, z in zip(addends, gains, zero, strict=True)])
-    there, source = pick(Scope.SOURCE), pick(Scope.TARGET)
-    return Mix(a, b, there, source - there)
+        return Mix(a, b, join(gains), None)
+    zero = [constant(0.0, len(gain), gain.device) for gain in gains]
+    pick = lambda off: join([z if a.scope is off else g for a, g, z in zip(addends, gains, zero, strict=True)])
+    change = {Scope.SOURCE: gains, Scope.TARGET: [_gain(addend, -1.0) for addend in addends], Scope.EVERYWHERE: zero}
+    more = join([change[addend.scope][i] for i, addend in enumerate(addends)])
+    return Mix(a, b, pick(Scope.SOURCE), more)
 
 
-def _gain(addend: Addend) -> Tensor:
+def _gain(addend: Addend, sign: float = 1.0) -> Tensor:
     """Return the factor of each rank component [r]."""
     update, weight, _ = addend
     if isinstance(weight, Tensor):
-        return (weight * update.scale).expand(update.rank)
-    return torch.full((update.rank,), weight * update.scale, device=update.A.device)
+        return (weight * (sign * update.scale)).expand(update.rank)
+    return constant(sign * weight * update.scale, update.rank, update.A.device)

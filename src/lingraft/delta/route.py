@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
@@ -43,6 +43,19 @@ class Addend(NamedTuple):
         return id(self.update), id(self.weight) if isinstance(self.weight, Tensor) else self.weight, self.scope
 
 
+Keys = tuple[tuple[Hashable, ...], ...]
+Row = tuple[Keys, Sequence[Addend]]
+"""What a row gets: addends, and what tells them from those of another row."""
+NOTHING: Row = ((), ())
+
+
+class Added(NamedTuple):
+    """What a route adds at a site: all of it together, and each term by itself."""
+
+    whole: Row
+    apart: Sequence[Row]
+
+
 class Resolved:
     """One route at every site of a base: what it adds there, by term."""
 
@@ -51,6 +64,17 @@ class Resolved:
         self.route = route
         self._decoder_only = base.family.kind == "decoder"
         self.addends = {site: tuple(self._addend(term, site) for term in route) for site in base.sites}
+        self._at: dict[tuple[Site, bool], Added] = {}
+
+    def at(self, site: Site, target: bool) -> Added:
+        """Return what the route adds at a site, where only positions of the target span pass or all of them."""
+        found = self._at.get((site, target))
+        if found is None:
+            there = [a if a and not (target and a.scope is Scope.SOURCE) else None for a in self.addends[site]]
+            apart = [NOTHING if a is None else ((a.key,), (a,)) for a in there]
+            whole = tuple(key for keys, _ in apart for key in keys), tuple(a for _, own in apart for a in own)
+            found = self._at[site, target] = Added(apart[0] if len(apart) == 1 else whole, apart)
+        return found
 
     @cached_property
     def reading(self) -> tuple[Hashable, ...]:

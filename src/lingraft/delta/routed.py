@@ -38,6 +38,7 @@ class Routing(AbstractContextManager["Routing"]):
         self._handles: list[RemovableHandle] = []
         self._tokens = Tokens(base)
         self._plan: Plan | None = None
+        self._expected: Plan | None = None
         self._passes: Passes = {}
         self._input: Tensor | None = None  # what the site before has read
         self._ready: dict[int, tuple[Kernel, Groups, list[Shrunk]]] = {}  # what came of it for the sites after it
@@ -60,6 +61,15 @@ class Routing(AbstractContextManager["Routing"]):
         self._plan, self._passes = None, {}
         self._forget()
 
+    def expect(self, routes: Sequence[Route]) -> None:
+        """State the routes of which the batches to come are made; what they add is looked up once for all of them.
+
+        Args:
+            routes: The routes. What the last call has looked up is taken over for those that are the same objects.
+        """
+        self._expected = Plan(self.base, routes, before=self._expected)
+        self._expected.passes()
+
     def set(self, routes: Sequence[tuple[Route, int]], span: Tensor | None = None) -> None:
         """State the routes of the coming batch.
 
@@ -68,7 +78,8 @@ class Routing(AbstractContextManager["Routing"]):
             span: For decoder-only bases, bool [rows, T]: True where a position of the prompt (or of
                 the training sequence) belongs to the source span. Positions past T are target span.
         """
-        self.use(Plan(self.base, [route for route, rows in routes for _ in range(rows)], span))
+        every = [route for route, rows in routes for _ in range(rows)]
+        self.use(Plan(self.base, every, span, before=self._expected))
 
     def use(self, plan: Plan) -> None:
         """State the plan of the coming batch; a plan may be used again.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from lingraft.delta.arena import stacked, stretches
 
 
 class Mix(NamedTuple):
@@ -23,12 +26,18 @@ class Mix(NamedTuple):
     extra: Tensor | None  # R
 
 
+@lru_cache(maxsize=1024)
+def constant(value: float, rank: int, device: torch.device) -> Tensor:
+    """Return [rank] times one value: the same tensor whenever it is asked for, so nobody may write to it."""
+    return torch.full((rank,), value, device=device)
+
+
 class Stacked(NamedTuple):
     """The updates of all groups at some sites as tensors; ranks are padded with zeros."""
 
     A: Tensor  # G, ΣR, in
     B: list[Tensor]  # for each site: G, out, R
-    gain: Tensor | None  # G, 1, ΣR; None where it is part of B
+    gain: Tensor | None  # G, 1, ΣR; None where it is 1, or part of B
     extra: Tensor | None  # G, 1, ΣR
 
     def gate(self, rows: Callable[[Tensor], Tensor], span: Tensor | None) -> Tensor | None:
@@ -50,11 +59,13 @@ class Stack:
         self.live = [tuple(mix is not None for mix in mixes) for mixes in sites]
         """For each site whether each group gets anything there."""
         self._kept: dict[tuple[torch.dtype, bool], Stacked] = {}
+        self._still: tuple[Tensor | None, Tensor | None] | None = None  # factors that nothing trains
 
     def tensors(self, dtype: torch.dtype, spans: bool) -> Stacked:
         """Return the updates stacked.
 
         While gradients are wanted they are stacked anew and keep their type; else once, in the type to compute in.
+        What is in training is never kept.
 
         Args:
             dtype: What the base puts out.
@@ -66,33 +77,87 @@ class Stack:
         spans = spans and self.scoped
         if torch.is_grad_enabled():
             return self._stacked(spans)
-        if (dtype, spans) not in self._kept:
-            made = self._stacked(spans)
-            b = made.B
-            if made.gain is not None and not spans:
-                b = [each * gain for each, gain in zip(b, made.gain.split(self.ranks, -1), strict=True)]
-                made = made._replace(gain=None)
-            cast = lambda t: None if t is None else t.to(dtype)
-            self._kept[dtype, spans] = Stacked(
-                made.A.to(dtype), [each.to(dtype) for each in b], cast(made.gain), cast(made.extra)
-            )
-        return self._kept[dtype, spans]
+        if (dtype, spans) in self._kept:
+            return self._kept[dtype, spans]
+        made = self._stacked(spans)
+        b = made.B
+        if made.gain is not None and not spans:
+            b = [each * gain for each, gain in zip(b, made.gain.split(self.ranks, -1), strict=True)]
+            made = made._replace(gain=None)
+        cast = lambda t: None if t is None else t.to(dtype)
+        made = Stacked(made.A.to(dtype), [each.to(dtype) for each in b], cast(made.gain), cast(made.extra))
+        if not self._trained:
+            self._kept[dtype, spans] = made
+        return made
+
+    @cached_property
+    def _trained(self) -> bool:
+        return any(t is not None and t.requires_grad for mixes in self._present for mix in mixes for t in mix)
 
     def _stacked(self, spans: bool) -> Stacked:
-        a, b, gains, extras = [], [], [], []
-        for mixes, rank, present in zip(self.sites, self.ranks, self._present, strict=True):
-            like = present[0]
-            zero = Mix(like.A[:0], like.B[:, :0], like.target_gain[:0], None)
-            filled = [zero if mix is None else mix for mix in mixes]
+        a, b = [], []
+        for mixes, rank, present, where in zip(self.sites, self.ranks, self._present, self._places, strict=True):
+            if where is not None:
+                a.append(stacked([mix.A for mix in present], where[0]))
+                b.append(stacked([mix.B for mix in present], where[1]))
+                continue
+            filled = _filled(mixes, present[0])
             room = [rank - mix.A.shape[0] for mix in filled]
             a.append(torch.stack([_padded(mix.A, (0, 0, 0, n)) for mix, n in zip(filled, room, strict=True)]))
             b.append(torch.stack([_padded(mix.B, (0, n)) for mix, n in zip(filled, room, strict=True)]))
-            gains.append(torch.stack([_padded(mix.target_gain, (0, n)) for mix, n in zip(filled, room, strict=True)]))
-            if spans:
-                more = [torch.zeros_like(mix.target_gain) if mix.extra is None else mix.extra for mix in filled]
-                extras.append(torch.stack([_padded(e, (0, n)) for e, n in zip(more, room, strict=True)]))
-        joined = lambda parts: parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        return Stacked(joined(a), b, joined(gains)[:, None], joined(extras)[:, None] if spans else None)
+        gain, extra = self._gains if spans else (self._gains[0], None)
+        return Stacked(_joined(a), b, gain, extra)
+
+    @cached_property
+    def _places(self) -> list[tuple[Any, Any] | None]:
+        """For each site where the factors of its groups lie; None where ranks differ or a group gets nothing."""
+        return [
+            (stretches([mix.A for mix in present]), stretches([mix.B for mix in present]))
+            if len(present) == len(mixes) and all(mix.A.shape[0] == rank for mix in present)
+            else None
+            for mixes, rank, present in zip(self.sites, self.ranks, self._present, strict=True)
+        ]
+
+    @property
+    def _gains(self) -> tuple[Tensor | None, Tensor | None]:
+        """The factors of the components on target positions, and what is added to them on source positions."""
+        if self._still is not None:
+            return self._still
+        gains, extras = [], []
+        for mixes, rank, present in zip(self.sites, self.ranks, self._present, strict=True):
+            filled = _filled(mixes, present[0])
+            gains.append(_spread([mix.target_gain for mix in filled], rank))
+            if self.scoped:
+                zero = torch.zeros_like
+                more = [zero(mix.target_gain) if mix.extra is None else mix.extra for mix in filled]
+                extras.append(_spread(more, rank))
+        one = all(
+            mix is not None and mix.target_gain is constant(1.0, rank, mix.A.device)
+            for mixes, rank in zip(self.sites, self.ranks, strict=True)
+            for mix in mixes
+        )
+        gain = None if one and not self.scoped else _joined(gains)[:, None]
+        found = gain, _joined(extras)[:, None] if self.scoped else None
+        if not any(t is not None and t.requires_grad for t in found):
+            self._still = found
+        return found
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _filled(mixes: Sequence[Mix | None], like: Mix) -> list[Mix]:
+    """Return mixes with one of rank 0 for each that is not there."""
+    zero = Mix(like.A[:0], like.B[:, :0], like.target_gain[:0], None)
+    return [zero if mix is None else mix for mix in mixes]
+
+
+def _spread(gains: Sequence[Tensor], rank: int) -> Tensor:
+    """Return gains [G, rank], padded with zeros; one that all share is not copied."""
+    if len({id(gain) for gain in gains}) == 1 and len(gains[0]) == rank:
+        return gains[0].expand(len(gains), rank)
+    return torch.stack([_padded(gain, (0, rank - len(gain))) for gain in gains])
 
 
 def _padded(t: Tensor, room: tuple[int, ...]) -> Tensor:

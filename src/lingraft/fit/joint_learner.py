@@ -85,6 +85,11 @@ class JointLearner(MultidirectionalLearner):
         if self._slices:
             self._hold({})
 
+    @property
+    def steady(self) -> bool:
+        """Whether nothing of the mixing is learned."""
+        return not self._units
+
     def routes(self, directions: Sequence[Direction]) -> list[Route]:
         """Return source's and target's adapter of each direction, mixed as far as is learned so far."""
         if self.settings.shared:

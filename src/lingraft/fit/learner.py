@@ -97,6 +97,11 @@ class Learner(ABC):
         return (self.name, self.data, self.dev)
 
     @property
+    def steady(self) -> bool:
+        """Whether the routes of a direction are the same objects within a step, and as long as they stay the same."""
+        return False
+
+    @property
     def comparable(self) -> bool:
         """Whether dev losses may be compared from now on: not while a model is still being made smaller."""
         return True

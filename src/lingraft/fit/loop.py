@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from lingraft.fit.recompute import recomputing
 from lingraft.fit.report import Reporter, Silent
 from lingraft.fit.seed import seeded
 from lingraft.fit.settings import Context, Material, Training
+from lingraft.fit.weights import side_by_side
 
 DEV_SHARE, DEV_ROWS = 0.05, 400  # of each text, where no dev text is given
 ALONE = Team()
@@ -88,6 +91,7 @@ def fit(
     if base.device.type == "cpu":
         keep_freed_memory()
     base, learners = _prepare(base, regime, Material(corpus, dev, context or Context(), work, reporter), here)
+    side_by_side(weights for learner in learners for weights in learner.weights.values())
     name = "" if work is None and here.alone else run_id(base, regime, learners)
     here.require_same("the run", name, "Give all of them the same text, base and settings.")
     checkpoints = None if work is None else Checkpoints(work, name, here)
@@ -160,7 +164,10 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
         for row in mine:
             counted[row.direction] += len(row.text.answer)
     totals = [counted.total() for counted in tokens]
+    steady = [(one, counted) for one, counted in zip(active, tokens, strict=True) if one.steady]
+    routing.expect([route for learner, counted in steady for route in learner.routes(list(counted))])
     sums = [0.0] * len(active)
+    said = []
     with _dropout(base, regime, active[0].step, here):
         for members in pack(rows, regime.tokens * here.size, costs_of(base, active, here.size)):
             own, counts = here.share(members)
@@ -168,8 +175,10 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
             parts = _losses(base, routing, active, batch, regime.label_smoothing)
             means = [part / totals[i] for (i, *_), part in zip(batch.groups, parts, strict=True)]
             (torch.stack(means).sum() * float(counts)).backward()
-            for (i, *_), part in zip(batch.groups, parts, strict=True):
-                sums[i] += counts * part.item()
+            said.append((batch.groups, counts, torch.stack(parts).detach()))
+    for groups, counts, found in said:  # read once all has been started: a GPU must not wait in between
+        for (i, *_), value in zip(groups, found.tolist(), strict=True):
+            sums[i] += counts * value
     sums = here.total(sums)
     here.sum([weights.gradient for learner in active for weights in learner.weights.values()])
     for i, learner in enumerate(active):
@@ -201,9 +210,9 @@ def _losses(
 ) -> list[Tensor]:
     """Send a batch through its learners' routes and return the summed loss of each of its groups."""
     routes = []
-    for i, learner in enumerate(learners):
-        mine = [(direction, count) for owner, direction, count in batch.groups if owner == i]
-        found = learner.routes([direction for direction, _ in mine])
+    for i, own in groupby(batch.groups, key=itemgetter(0)):
+        mine = [(direction, count) for _, direction, count in own]
+        found = learners[i].routes([direction for direction, _ in mine])
         routes += [(route, count) for route, (_, count) in zip(found, mine, strict=True)]
     routing.set(routes, batch.span)
     with torch.autocast(base.device.type, torch.bfloat16, enabled=learners[0].settings.precision == "bf16"):

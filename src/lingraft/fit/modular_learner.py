@@ -59,6 +59,7 @@ class AdapterLearner(Learner):
         self._route: Route = (Term(self.updates, dict.fromkeys(self.updates, 1.0), task.scope, tokens),)
         self._halves = Halves(self.updates, task.name.role) if settings.orthogonal else None
         self._stepping = False
+        self._kept: dict[Direction, Route] = {}
 
     def rows(self) -> list[Row]:
         """Return the rows of the coming step, as they are in its epoch."""
@@ -72,8 +73,18 @@ class AdapterLearner(Learner):
         if not self._context.bank:
             return [self._route] * len(directions)
         others = self._context.bank.without(self.task.name.language)
-        recipe = self._context.recipe
-        return [self._route + route(others, recipe, where) + self._partner(where) for where in directions]
+        found = []
+        for where in directions:
+            partner = self._partner(where)
+            if where not in self._kept:
+                self._kept[where] = self._route + route(others, self._context.recipe, where)
+            found.append(self._kept[where] + partner if partner else self._kept[where])
+        return found
+
+    @property
+    def steady(self) -> bool:
+        """Whether no partner is drawn."""
+        return not self.settings.partner
 
     def _partner(self, direction: Direction) -> Route:
         """Return what acts on the other side of a direction in this step though it is another language's, or nothing.

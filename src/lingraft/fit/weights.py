@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
+
+from lingraft.delta.arena import Arena, Place, settle
 
 _ALIGN = 16  # values; the parts start where vector instructions like them to
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -31,18 +33,24 @@ class Weights:
             self._places.append((start, end))
         like = self.parts[0].detach()
         self.values = like.new_zeros(end)
-        self.gradient = like.new_zeros(end)
-        for part, values, gradient in zip(self.parts, self.split(self.values), self.split(self.gradient), strict=True):
-            values.copy_(part.detach())
-            part.data = values
-            part.requires_grad_()
-            part.grad = gradient  # the backward pass adds to it in place
-        self.values.requires_grad_()
-        self.values.grad = self.gradient
+        _side_by_side([self])
         self.optimizer = torch.optim.AdamW([self.values], betas=betas, eps=eps, weight_decay=0, fused=True)
         self.alive: Tensor | None = None
         """1 where a value is trained, 0 where it is held at zero; None: all are trained."""
         self.best: Tensor | None = None
+
+    def settle(self, arena: Arena, row: int) -> None:
+        """Move values and gradient to a row of an arena."""
+        place = lambda start, end: Place(arena, row, start, end)
+        settle(self.values, place(0, len(self.values)))
+        self.gradient = arena.gradient[row, : len(self.values)]
+        for part, (start, end) in zip(self.parts, self._places, strict=True):
+            settle(part, place(start, end))
+
+    @property
+    def layout(self) -> tuple[object, ...]:
+        """What is equal where weights may lie in one arena."""
+        return self.values.dtype, self.values.device, *(part.shape for part in self.parts)
 
     def split(self, flat: Tensor) -> list[Tensor]:
         """Return the parts of a tensor that is laid out like ``values``, as views."""
@@ -114,3 +122,21 @@ class Weights:
             self.optimizer.state[self.values] = {key: state[f"adam.{key}"].to(like, copy=True) for key in _MOMENTS}
         self.alive = state["alive"].to(like) if "alive" in state else None
         self.best = state["best"].to(like) if "best" in state else None
+
+
+def side_by_side(weights: Iterable[Weights]) -> None:
+    """Let those of one layout lie in one arena: what they have at a site is read at once, and gradients likewise."""
+    alike: dict[tuple[object, ...], list[Weights]] = {}
+    for each in weights:
+        alike.setdefault(each.layout, []).append(each)
+    for members in alike.values():
+        if len(members) > 1:
+            _side_by_side(members)
+
+
+def _side_by_side(alike: Sequence[Weights]) -> None:
+    values = alike[0].values.detach()
+    width = -(-len(values) // _ALIGN) * _ALIGN
+    arena = Arena(*(values.new_zeros(len(alike), width) for _ in range(2)))
+    for row, each in enumerate(alike):
+        each.settle(arena, row)
