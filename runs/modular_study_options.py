@@ -23,7 +23,7 @@ SMOKE = {
     "bridge": 0.2,
 }
 """Values that run everything in about two minutes."""
-FREE = ("steps", "smoke", "out", "data", "list", "batch", "device", "seeds", "sizes", "weights", "some_seeds")
+FREE = ("steps", "smoke", "out", "data", "list", "batch", "tokens", "device", "seeds", "sizes", "weights", "some_seeds")
 """Options that may differ between calls on one ``--out``."""
 
 
@@ -45,6 +45,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dev-limit", type=int, default=200, help="most dev sentences to compare by")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--rows", type=int, default=64, help="rows of a step, of each adapter or of all together")
+    parser.add_argument("--tokens", type=int, default=4000, help="tokens that pass at once in training; more on a GPU")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--bridge", type=float, default=0.75)
     parser.add_argument("--rate", type=float, default=4e-3, help="learning rate of adapters")

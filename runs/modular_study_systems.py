@@ -85,6 +85,7 @@ def regime(study: Study, **settings: Any) -> Modular:
         "epochs": args.epochs,
         "rows": args.rows,
         "learning_rate": args.rate,
+        "tokens": args.tokens,
         "seed": 1,
     }
     return Modular.model_validate(common | settings)

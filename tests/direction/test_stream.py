@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import banks
 import tiny
@@ -26,7 +27,7 @@ TEXTS = [
 ]
 
 
-def jobs(base, scoped: bool, most: int = 6) -> list[Job]:
+def jobs(base, scoped: bool, most: int = 12) -> list[Job]:
     """Every text in every direction; keys are numbers."""
     bank = banks.bank(base, scoped=scoped, rank=None, size=0.6)
     found = []
@@ -47,17 +48,24 @@ def alone(family: str, scoped: bool) -> list[str]:
         ]
 
 
+def traced(step):
+    """Record a step as its bare operations: like a GPU's replays, they see nothing of Python."""
+    tensors = make_fx(step)()
+    return lambda: tensors()
+
+
+@pytest.mark.parametrize("record", [None, traced])
 @pytest.mark.parametrize("scoped", [False, True])
 @pytest.mark.parametrize("family", ["llama", "m2m_100"])
 @settings(max_examples=3, deadline=None)
 @given(data=st.data())
-def test_nobodys_answer_depends_on_who_comes_and_leaves(family, scoped, data):
+def test_nobodys_answer_depends_on_who_comes_and_leaves(family, scoped, record, data):
     base = tiny.load(family)
     all_jobs = jobs(base, scoped)
     waiting = data.draw(st.permutations(all_jobs))[:8]
     done: dict[int, str | None] = {}
     with Routing(base) as routing:
-        stream = Stream(base, routing)
+        stream = Stream(base, routing, record)
         while waiting or len(stream):
             if waiting and (not len(stream) or data.draw(st.booleans())):
                 count = data.draw(st.integers(1, 6))

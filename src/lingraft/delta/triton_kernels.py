@@ -160,7 +160,7 @@ def _wide(dtype: torch.dtype) -> bool:
     return dtype == torch.bfloat16 and not isinstance(_product, triton.runtime.JITFunction)
 
 
-@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
+@triton.jit(do_not_specialize=["length", "out_split", "share"])  # type: ignore[untyped-decorator,unused-ignore]
 def _product(
     x: tl.tensor, w: tl.tensor, out: tl.tensor, tiles: tl.tensor, standing: tl.tensor,
     length: tl.tensor, n_size: tl.tensor, k_size: tl.tensor, x_row: tl.tensor, w_group: tl.tensor,
@@ -190,7 +190,7 @@ def _product(
     tl.store(place, total.to(out.dtype.element_ty), mask=mask)
 
 
-@triton.jit  # type: ignore[untyped-decorator,unused-ignore]
+@triton.jit(do_not_specialize=["length"])  # type: ignore[untyped-decorator,unused-ignore]
 def _outer(
     y: tl.tensor, x: tl.tensor, out: tl.tensor, whole: tl.tensor, standing: tl.tensor,
     length: tl.tensor, n_size: tl.tensor, k_size: tl.tensor, y_row: tl.tensor, x_row: tl.tensor,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from lingraft.atoms import Role
 from lingraft.base import Base
+from lingraft.direction.replay import Record, Step
 from lingraft.direction.slots import Slots
 
 _CACHES = ("k", "v", "cross_k", "cross_v")
@@ -32,12 +34,26 @@ def most_rows(base: Base) -> int:
     return min(256, max(64, rows))
 
 
+class _Frame(NamedTuple):
+    """What replayed passes of one token read; all that changes between them are values of the first two."""
+
+    tokens: Tensor  # N, 1
+    column: Tensor  # 1
+    columns: Tensor  # W: the numbers of those that are seen
+    first: Tensor  # N, 1: the column of each row's first token
+    sources: Tensor | None  # N, 1, 1, S: True where the source of a row has a token
+
+
 class Decoder:
     """The decoder of a base, decoder-only or not, with the cache of its rows."""
 
-    def __init__(self, base: Base) -> None:
-        """Prepare for ``base``; its cache is empty."""
+    def __init__(self, base: Base, record: Record | None = None) -> None:
+        """Prepare for ``base``; its cache is empty. Steps are replayed where there is something to ``record`` them."""
         self._base = base
+        self._record = record
+        self._running: tuple[Hashable, ...] = ()  # what is the same as long as a step can be replayed
+        self._frame: _Frame | None = None
+        self._replay: Step | None = None
         self._alone = base.family.kind == "decoder"
         depth = 1 + max(site.layer for site in base.sites if site.stack == "decoder")
         self.slots = Slots(depth)
@@ -90,6 +106,66 @@ class Decoder:
                     torch.arange(width, device=device) < torch.tensor(lengths, device=device)[:, None]
                 ).long(),
                 decoder_input_ids=ids,
+                decoder_attention_mask=mask,
+                past_key_values=EncoderDecoderCache(self.slots, self.sources),
+            )
+
+    def step(
+        self, tokens: Tensor, first: Sequence[int], column: int, lengths: Sequence[int], running: Hashable
+    ) -> Tensor:
+        """Let one more token of each of the first rows pass; see ``read``.
+
+        Args:
+            tokens: [N] the tokens.
+            first: The column of each row's first token.
+            column: The column of ``tokens``.
+            lengths: How many tokens the source of each row has.
+            running: What is equal as long as the same rows get the same.
+
+        Returns:
+            [N] the most likely next token of each row; the next step may write to it.
+        """
+        now = running, tuple(first), self.slots.made, self.sources.made
+        if self._record is None or self._running != now:
+            self._running, self._frame, self._replay = now, None, None
+            return self.read(tokens[:, None], slice(0, len(first)), first, column, lengths)
+        if self._replay is None or self._frame is None:
+            self._frame = self._framed(tokens, first, column, lengths)
+            self._replay = self._record(partial(self._fixed, self._frame))
+        self._frame.tokens.copy_(tokens[:, None])
+        self._frame.column.fill_(column)
+        return self._replay()
+
+    def _framed(self, tokens: Tensor, first: Sequence[int], column: int, lengths: Sequence[int]) -> _Frame:
+        made = partial(torch.tensor, device=tokens.device)
+        begins, there = made(first)[:, None], None
+        if not self._alone:
+            there = (torch.arange(max(lengths), device=tokens.device) < made(lengths)[:, None])[:, None, None]
+        columns = torch.arange(min(first), self.slots.columns, device=tokens.device)
+        return _Frame(tokens[:, None].clone(), made([column]), columns, begins, there)
+
+    def _fixed(self, frame: _Frame) -> Tensor:
+        """Let tokens pass at whatever column the frame says, without a look at any value."""
+        rows = slice(0, len(frame.first))
+        self.slots.fix(rows, self.slots.columns - len(frame.columns), frame.column)
+        mask = ((frame.columns >= frame.first) & (frame.columns <= frame.column))[:, None, None]
+        positions = frame.column - frame.first
+        if frame.sources is None:
+            return self._next(
+                input_ids=frame.tokens,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=self.slots,
+                logits_to_keep=1,
+            )
+        width = frame.sources.shape[-1]
+        self.sources.view(rows, 0, width)
+        hidden = torch.zeros(1, 1, 1, device=mask.device).expand(len(frame.first), width, 1)
+        with self._at(positions):
+            return self._next(
+                encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
+                attention_mask=frame.sources,
+                decoder_input_ids=frame.tokens,
                 decoder_attention_mask=mask,
                 past_key_values=EncoderDecoderCache(self.slots, self.sources),
             )

@@ -29,12 +29,25 @@ class Slots(Cache):
         self.rows = slice(0, 0)
         self.start = 0
         self.stop = 0
+        self.at: Tensor | None = None
+        self.made = 0
+        """How often the buffers were made anew."""
         self._stack = [_Layer(self) for _ in range(depth)]
         super().__init__(layers=list(self._stack))
 
     def view(self, rows: slice, start: int, stop: int) -> None:
         """Set the window of the coming pass: columns start … stop − 1 of these slots; it writes from stop on."""
-        self.rows, self.start, self.stop = rows, start, stop
+        self.rows, self.start, self.stop, self.at = rows, start, stop, None
+
+    def fix(self, rows: slice, start: int, at: Tensor) -> None:
+        """Set a window for passes of one token that may be replayed: from a column on, all there are.
+
+        Args:
+            rows: The slots.
+            start: The first column.
+            at: [1] the column that is written.
+        """
+        self.rows, self.start, self.stop, self.at = rows, start, self.columns - 1, at
 
     def resize(self, slots: int, columns: int, used: int, kept: tuple[int, int], to: int = 0) -> None:
         """Make room for this much, and move what is kept.
@@ -55,6 +68,7 @@ class Slots(Cache):
             if slots > self.slots:
                 self.slots = max(slots, min(2 * self.slots, self.slots + _MORE))
             self.columns = wanted
+            self.made += 1
         for layer in self._stack:
             layer.move(used, kept, to, same)
 
@@ -99,7 +113,10 @@ class _Layer(CacheLayerMixin):
             self.lazy_initialization(key_states, value_states)
         stop = self._of.stop + key_states.shape[2]
         for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
-            buffer[self._of.rows, :, self._of.stop : stop] = states
+            if self._of.at is None:
+                buffer[self._of.rows, :, self._of.stop : stop] = states
+            else:
+                buffer[self._of.rows].index_copy_(2, self._of.at, states)
         keys, values = (buffer[self._of.rows, :, self._of.start : stop] for buffer in self.buffers)
         return keys, values
 

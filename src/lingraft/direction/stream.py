@@ -12,11 +12,14 @@ from torch import Tensor
 from lingraft.base import Base, Encoded
 from lingraft.delta import Plan, Route, Routing
 from lingraft.direction.decoder import Decoder
+from lingraft.direction.replay import Record
 
 _WORTH = 0.75
 """Reading sources once takes a second pass, for what asks for the target; it must spare this share of the tokens."""
 _SPARE = 32
 """Columns of the cache beyond what is needed, at least."""
+_IDLE = 0.25
+"""Where steps are replayed, the share of the rows that must have ended before those are taken out."""
 
 
 def budget(row: Encoded, most: int = 256) -> int:
@@ -45,16 +48,21 @@ class Stream:
     All rows write at the same column of the cache, so that a row's prompt stands right before it, and what is to the
     left of its first token is masked. A job's answer does not depend on who else is there. Where ``add`` fails,
     the running rows are as before; where ``step`` fails, the stream must not be used again.
+
+    Where steps are recorded, they are replayed as long as the same rows run; those that have ended stay until they are
+    a quarter of all.
     """
 
-    def __init__(self, base: Base, routing: Routing) -> None:
-        """Start empty, on a base whose ``routing`` is attached."""
+    def __init__(self, base: Base, routing: Routing, record: Record | None = None) -> None:
+        """Start empty, on a base whose ``routing`` is attached; ``record`` records steps, see ``replay.recorder``."""
         self._base = base
         self._routing = routing
         self._decoder_only = base.family.kind == "decoder"
-        self._decoder = Decoder(base)
+        self._idle = 0.0 if record is None else _IDLE
+        self._decoder = Decoder(base, record)
         self._slots, self._sources = self._decoder.slots, self._decoder.sources
         self._jobs: list[Job] = []
+        self._ended: set[int] = set()  # rows that have an answer but are still there
         self._answers: list[list[int]] = []
         self._first: list[int] = []  # the column of each row's first token
         self._next = torch.empty(0, dtype=torch.long, device=base.device)  # the token of each row that comes next
@@ -63,13 +71,14 @@ class Stream:
 
     def __len__(self) -> int:
         """Return the number of running rows."""
-        return len(self._jobs)
+        return len(self._jobs) - len(self._ended)
 
     @torch.no_grad()
     def add(self, jobs: Sequence[Job]) -> None:
         """Read the prompts of ``jobs`` together; they join the running rows."""
         if not jobs:
             return
+        self._sweep()
         plan = Plan(self._base, [job.route for job in jobs])
         of: dict[Hashable, int] = {}
         sources = [of.setdefault((job.row.source, plan.reading(i)), len(of)) for i, job in enumerate(jobs)]
@@ -89,34 +98,39 @@ class Stream:
         Returns:
             Key and decoded answer of the rows that ended with it; they have left.
         """
-        for answer, token in zip(self._answers, self._next.tolist(), strict=True):
-            answer.append(token)
-        ended = [
-            i
-            for i, (job, answer) in enumerate(zip(self._jobs, self._answers, strict=True))
-            if answer[-1] == self._base.format.end or len(answer) >= job.budget
-        ]
-        done = [(self._jobs[i].key, self._base.format.decode(self._answers[i])) for i in ended]
-        self._leave(ended)
+        done = []
+        for i, (job, answer, token) in enumerate(zip(self._jobs, self._answers, self._next.tolist(), strict=True)):
+            if i not in self._ended:
+                answer.append(token)
+                if token == self._base.format.end or len(answer) >= job.budget:
+                    self._ended.add(i)
+                    done.append((job.key, self._base.format.decode(answer)))
+        self._sweep(self._idle)
         if self._jobs:
             self._room()
             self._routing.use(self._plan)
-            rows, lengths = slice(0, len(self)), _lengths(self._jobs)
-            self._next = self._decoder.read(self._next[:, None], rows, self._first, self._column, lengths)
+            self._next = self._decoder.step(self._next, self._first, self._column, _lengths(self._jobs), self._plan)
             self._column += 1
         return done
 
     def drop(self, keys: Collection[Hashable]) -> None:
         """Let the rows of ``keys`` leave at once, without an answer."""
-        self._leave([i for i, job in enumerate(self._jobs) if job.key in keys])
+        self._ended |= {i for i, job in enumerate(self._jobs) if job.key in keys}
+        self._sweep(self._idle)
+
+    def _sweep(self, most: float = 0.0) -> None:
+        """Take out rows that have ended, where they are more than a share of all or nothing else is there."""
+        if len(self._ended) > most * len(self._jobs) or not len(self):
+            self._leave(sorted(self._ended))
+            self._ended.clear()
 
     def _leave(self, gone: Sequence[int]) -> None:
         """Take rows out; the last ones move to their places."""
         if not gone:
             return
-        left = len(self) - len(gone)
+        left = len(self._jobs) - len(gone)
         holes = [i for i in gone if i < left]
-        moved = [i for i in range(left, len(self)) if i not in gone]
+        moved = [i for i in range(left, len(self._jobs)) if i not in gone]
         if holes:
             self._slots.put(holes, moved, min(self._first), self._column)
             self._sources.put(holes, moved, 0, max(_lengths(self._jobs), default=0))
@@ -141,18 +155,18 @@ class Stream:
         if not self._jobs:
             self._column = before
         start = min(self._first, default=self._column)
-        slots += len(self)
+        slots += len(self._jobs)
         if slots > self._slots.slots or before > self._column or self._column >= self._slots.columns:
             width = self._column - start
             there = max(before, width)
             # More than what is needed, so that columns in front, whose rows have left, are given up but now and then.
             wanted = there + max(there // 4, _SPARE)
-            self._slots.resize(slots, wanted, len(self), (start, self._column), there - width)
+            self._slots.resize(slots, wanted, len(self._jobs), (start, self._column), there - width)
             self._first = [column + there - self._column for column in self._first]
             self._column = there
         if not self._decoder_only and (slots > self._sources.slots or sources > self._sources.columns):
             read = max(_lengths(self._jobs), default=0)
-            self._sources.resize(slots, max(sources, read), len(self), (0, read))
+            self._sources.resize(slots, max(sources, read), len(self._jobs), (0, read))
 
     def _read(self, jobs: Sequence[Job], sources: Sequence[int]) -> tuple[Tensor, list[int]]:
         """Read the prompts of a decoder-only base; a source that several rows have is read once.
@@ -164,7 +178,7 @@ class Stream:
         Returns:
             The first token of each answer, and the column of each prompt's first token.
         """
-        column, slot = self._column, len(self)
+        column, slot = self._column, len(self._jobs)
         prompts = [job.row.source + job.row.target for job in jobs]
         first = [column - len(prompt) for prompt in prompts]
         longest, read = max(map(len, prompts)), max(_lengths(jobs))
@@ -190,7 +204,7 @@ class Stream:
         device = self._base.device
         self._routing.use(Plan(self._base, [job.route for job in jobs], span.to(device), before=self._plan))
         first = [self._column - len(prompt) for prompt in prompts]
-        rows = slice(len(self), len(self) + len(jobs))
+        rows = slice(len(self._jobs), len(self._jobs) + len(jobs))
         return self._decoder.read(ids.to(device), rows, first, self._column - tail, _lengths(jobs))
 
     def _encode(self, jobs: Sequence[Job], sources: Sequence[int]) -> tuple[Tensor, list[int]]:
@@ -208,7 +222,7 @@ class Stream:
         asked = torch.tensor([(pad,) * (longest - len(job.row.target)) + job.row.target for job in jobs])
         first = [self._column - len(job.row.target) for job in jobs]
         self._routing.use(Plan(self._base, [job.route for job in jobs], before=self._plan))
-        rows = slice(len(self), len(self) + len(jobs))
+        rows = slice(len(self._jobs), len(self._jobs) + len(jobs))
         read = self._decoder.read
         return read(asked.to(device), rows, first, self._column - longest, _lengths(jobs), hidden[sources]), first
 

@@ -14,6 +14,7 @@ from lingraft.delta import Route, Routing
 from lingraft.direction.compose import Composition
 from lingraft.direction.decoder import most_rows
 from lingraft.direction.generate import generate
+from lingraft.direction.replay import recorder
 from lingraft.direction.sentences import join, split
 from lingraft.direction.stream import Job, Stream, budget, fill
 
@@ -29,12 +30,15 @@ _TOGETHER = 16
 class Translator:
     """Translates on a base with attached routes. Made by ``attach``."""
 
-    def __init__(self, base: Base, routing: Routing, routes: RoutesOf, direction: Direction | None) -> None:
+    def __init__(
+        self, base: Base, routing: Routing, routes: RoutesOf, direction: Direction | None, replay: bool = False
+    ) -> None:
         """Bind the parts; ``direction`` is the one used where a call names none."""
         self.base = base
         self.direction = direction
         self._routing = routing
         self._routes = routes
+        self._record = recorder(base) if replay else None
 
     def translate(
         self,
@@ -103,7 +107,8 @@ class Translator:
         """Yield each sentence's answer as it ends."""
         jobs = self._jobs(asked, max_tokens)
         if beam == 1:
-            yield from fill(Stream(self.base, self._routing), jobs, batch_size or most_rows(self.base))
+            stream = Stream(self.base, self._routing, self._record)
+            yield from fill(stream, jobs, batch_size or most_rows(self.base))
             return
         while batch := list(islice(jobs, batch_size or _BEAMS)):
             rows, routes = [job.row for job in batch], [(job.route, 1) for job in batch]
@@ -136,6 +141,7 @@ def attach(
     what: Composition | Route | Mapping[Direction, Route] | RoutesOf | None = None,
     *,
     kernel: str | None = None,
+    replay: bool = False,
 ) -> Iterator[Translator]:
     """Attach routes to a base for the length of a ``with`` block.
 
@@ -144,6 +150,8 @@ def attach(
         what: One composed direction, a route for all rows, a table or a function from direction to
             route, or None for the base alone.
         kernel: Overrides the choice of the kernel by shape.
+        replay: Whether a GPU replays greedy steps as CUDA graphs; see ``replay.recorder`` for where it can. Not
+            verified on a GPU yet.
 
     Yields:
         A translator over those routes.
@@ -159,4 +167,4 @@ def attach(
     else:
         routes = lambda _: what or ()
     with Routing(base, kernel) as routing:
-        yield Translator(base, routing, routes, direction)
+        yield Translator(base, routing, routes, direction, replay)
