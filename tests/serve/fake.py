@@ -43,6 +43,8 @@ class FakeEngine:
     asked: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     delay: float = 0.0
     failure: Exception | None = None
+    crowded: Exception | None = None
+    """What any text is refused with."""
     ready: bool = True
     cancelled: int = 0
     loses: str = ""
@@ -74,6 +76,10 @@ class FakeEngine:
         said = tuple(map(say, texts))
         others = tuple(tuple(f"{text} ({n})" for n in range(1, alternatives + 1)) for text in said)
         return Answer(said, others, versions, "direct" if versions else "base")
+
+    def check(self) -> None:
+        if self.crowded:
+            raise self.crowded
 
     def state(self) -> State:
         broken = {"ita_Latn": "`/somewhere/x` must be whole."}

@@ -256,6 +256,41 @@ def test_a_client_that_sends_too_slowly_is_refused(engine):
             assert slow.recv(1000).startswith(b"HTTP/1.1 408")
 
 
+def test_where_any_text_would_be_refused_the_body_is_not_waited_for(engine):
+    import socket
+
+    engine.crowded = Busy(2.4, 500)
+    with fake.serving(fake.app(engine)) as address:
+        host, port = address.removeprefix("http://").split(":")
+        for path in ("/translate", "/v2/translate", "/v1/chat/completions"):
+            with socket.create_connection((host, int(port)), timeout=5) as connection:
+                head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n"
+                connection.sendall(head.encode())
+                said = connection.recv(4000).lower()
+                assert said.startswith(b"http/1.1 503")
+                assert b"retry-after: 3" in said
+        assert httpx.post(f"{address}/detect", json={"q": "Hallo"}).status_code == 200
+        assert httpx.get(f"{address}/languages").status_code == 200
+        with httpx.Client() as client:  # a connection goes on after it
+            told = [client.post(f"{address}/translate", json={"q": "a", **DE_FR}).status_code for _ in range(3)]
+            assert told == [503] * 3
+            engine.crowded = None
+            assert client.post(f"{address}/translate", json={"q": "a", **DE_FR}).status_code == 200
+
+
+def test_who_has_no_key_is_not_told_that_the_service_is_busy(engine, tmp_path):
+    from lingraft.serve.keys import make_key
+
+    key, stored = make_key("me")
+    (tmp_path / "keys").write_text(stored.line + "\n")
+    engine.crowded = Busy(2.4, 500)
+    with fake.serving(fake.app(engine, keys=tmp_path / "keys")) as address:
+        ask = lambda **more: httpx.post(f"{address}/translate", json={"q": "a", **DE_FR}, **more).status_code
+        assert ask() == 403
+        assert ask(headers={"x-api-key": "wrong"}) == 403
+        assert ask(headers={"x-api-key": key}) == 503
+
+
 def test_admin_verbs(engine, tmp_path):
     from lingraft.serve.keys import make_key
 

@@ -56,7 +56,9 @@ def create_app(engine: Service, settings: ServeSettings, detector: Detector) -> 
     app.add_exception_handler(HTTPException, _wrong_path)
     app.add_exception_handler(RequestValidationError, _wrong_parameter)
     known = frozenset(path for route in app.routes if (path := getattr(route, "path", "")) and "{" not in path)
-    app.add_middleware(Gate, limits=limits, keys=keys, admin_keys=admin_keys, metrics=metrics, known=known)
+    app.add_middleware(
+        Gate, limits=limits, keys=keys, admin_keys=admin_keys, metrics=metrics, known=known, check=engine.check
+    )
     if settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=["*"], allow_headers=["*"])
     return app

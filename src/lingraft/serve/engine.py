@@ -118,6 +118,15 @@ class Engine:
         self._queue.check(texts, self._preparing)
         return await self._answer(lambda: self._way(direction, via), texts, alternatives + 1)
 
+    def check(self) -> None:
+        """Refuse now what would be refused of any request, even of the shortest text.
+
+        Raises:
+            Busy: The queue is full.
+            Stopping: The service is being stopped.
+        """
+        self._queue.check(("",), self._preparing)
+
     def state(self) -> State:
         """Return what is served and done now."""
         served, worker = self._served, self._worker

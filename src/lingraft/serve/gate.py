@@ -1,7 +1,8 @@
 """The one door: every request passes it, whatever its path, before any route sees it.
 
-It bounds and reads the body, asks for a key, counts the request, cancels the work of clients that went away, turns
-every error into an answer, and writes one line of log. What is not listed as public here needs a key.
+It asks for a key, counts the request, bounds and reads the body, cancels the work of clients that went away, turns
+every error into an answer, and writes one line of log. What is not listed as public here needs a key. What can be
+refused before the body is read is: under load, a refusal must cost little.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
@@ -40,6 +41,8 @@ PUBLIC = frozenset(
     }
 )
 """Paths that may be read without a key: the page and what it shows before anyone has typed a key."""
+TRANSLATES = frozenset({"/translate", "/v1/chat/completions", "/v2/translate"})
+"""Paths that texts are sent to, by POST."""
 _SCHEMES = ("bearer ", "deepl-auth-key ")
 _GONE = 499
 """As nginx counts requests whose client did not wait."""
@@ -77,6 +80,7 @@ class Gate:
         admin_keys: Keys | None,
         metrics: Metrics,
         known: frozenset[str],
+        check: Callable[[], None],
     ) -> None:
         """Stand before an application.
 
@@ -87,9 +91,11 @@ class Gate:
             admin_keys: The keys for the admin verbs; None: there are no such verbs.
             metrics: Where requests are counted.
             known: Paths of routes without parameters: requests to these are counted by path if no route saw them.
+            check: Raises an error where any text would be refused now.
         """
         self.app = app
         self.known = known
+        self.check = check
         self.limits = limits
         self.keys = keys
         self.admin_keys = admin_keys
@@ -136,20 +142,26 @@ class Gate:
             raise Refused(404, "there are no admin verbs here. Start the service with `--admin-keys`.", code="off")
         public = reads and (path in PUBLIC or path.startswith("/static/"))
         key = _key_of_headers(headers)
-        if admin or (key is not None and not public):  # wrong: refused before the body is read
-            self._who(path, admin, key)
+        caller = Caller(f"address {_address(scope)}", None) if public else None
+        if caller is None and (admin or key is not None or self.keys is None):
+            caller = self._admit(scope, admin, key, answer)
+            if scope["method"] == "POST" and path in TRANSLATES:
+                self.check()
         body = await receive_body(receive, headers, self.limits.settings.body, self.limits.settings.slow)
         fields = {} if public else await read_fields(body, headers)
-        client = scope.get("client")
-        identity, name = f"address {client[0] if client else 'unknown'}", None
-        if not public:
-            name = self._who(path, admin, key or _key_of_fields(scope, fields))
-            identity = f"key {name}" if name else identity
-            self.limits.request(("admin " if admin else "") + identity)
+        if caller is None:
+            caller = self._admit(scope, admin, _key_of_fields(scope, fields), answer)
+        scope["lingraft"] = replace(caller, fields=MappingProxyType(fields))
+        await self._run(scope, receive, send, answer)
+
+    def _admit(self, scope: Scope, admin: bool, key: str | None, answer: _Answer) -> Caller:
+        """Return who asks, and count the request."""
+        name = self._who(scope["path"], admin, key)
+        identity = f"key {name}" if name else f"address {_address(scope)}"
+        self.limits.request(("admin " if admin else "") + identity)
         if name:
             answer.notes["key"] = name
-        scope["lingraft"] = Caller(identity, name, MappingProxyType(fields))
-        await self._run(scope, receive, send, answer)
+        return Caller(identity, name)
 
     def _who(self, path: str, admin: bool, key: str | None) -> str | None:
         """Return the name of a key that opens a path."""
@@ -225,6 +237,11 @@ def _harden(message: MutableMapping[str, Any]) -> None:
     ):
         if name not in there:
             message["headers"].append((name, value))
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else "unknown"
 
 
 def _key_of_headers(headers: Mapping[str, str]) -> str | None:

@@ -37,6 +37,10 @@ class Service(Protocol):
         """Translate texts, all with the same versions."""
         ...
 
+    def check(self) -> None:
+        """Refuse now what would be refused of any request."""
+        ...
+
     def state(self) -> State:
         """Return what is served now."""
         ...
