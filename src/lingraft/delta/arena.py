@@ -85,19 +85,21 @@ def stretches(tensors: Sequence[Tensor]) -> list[Stretch] | None:
     return None if 1 < len(tensors) == len(found) else [Stretch(*where, tuple(rows)) for where, rows in found]
 
 
-def stacked(tensors: Sequence[Tensor], where: Sequence[Stretch] | None) -> Tensor:
+def stacked(tensors: Sequence[Tensor], where: Sequence[Stretch] | None, dtype: torch.dtype | None = None) -> Tensor:
     """Return tensors of one shape as one, [G, …], with gradients.
 
     Args:
         tensors: The G tensors.
         where: Their stretches, where they are to be read from arenas; the gradients are added there.
+        dtype: What they are cast to; None: they keep their type.
 
     Returns:
         The tensor; it must not be written to.
     """
+    dtype = dtype or tensors[0].dtype
     if where is None or not torch.is_grad_enabled():
-        return torch.stack(list(tensors))
-    parts = [_Read.apply(tensors[0], *stretch) for stretch in where]
+        return torch.stack(list(tensors)).to(dtype)
+    parts = [_Read.apply(tensors[0], *stretch, dtype) for stretch in where]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -105,18 +107,19 @@ class _Read(Function):
     """Some columns of some rows of an arena, whose gradients are added in the backward pass itself."""
 
     @staticmethod
-    def forward(ctx: Any, like: Tensor, arena: Arena, start: int, stop: int, rows: tuple[int, ...]) -> Tensor:
+    def forward(
+        ctx: Any, like: Tensor, arena: Arena, start: int, stop: int, rows: tuple[int, ...], dtype: torch.dtype
+    ) -> Tensor:
         index = arena.index(rows)
-        ctx.into, ctx.index = arena.gradient[:, start:stop], index
-        found = arena.values.detach()[:, start:stop]
-        return (found if index is None else found.index_select(0, index)).unflatten(1, like.shape)
+        ctx.into, ctx.index = arena.gradient[:, start:stop].unflatten(1, like.shape), index
+        found = arena.values.detach()[:, start:stop].unflatten(1, like.shape)
+        return (found if index is None else found.index_select(0, index)).to(dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, ...]:
-        flat = gradient.flatten(1)
         if ctx.index is None:
-            ctx.into.add_(flat)
+            ctx.into.add_(gradient)
         else:
-            ctx.into.index_add_(0, ctx.index, flat)  # no row twice
-        return None, None, None, None, None
+            ctx.into.index_add_(0, ctx.index, gradient.to(ctx.into.dtype))  # no row twice
+        return None, None, None, None, None, None

@@ -61,7 +61,7 @@ class Stack:
         self._kept: dict[tuple[torch.dtype, bool], Stacked] = {}
         self._still: tuple[Tensor | None, Tensor | None] | None = None  # factors that nothing trains
 
-    def tensors(self, dtype: torch.dtype, spans: bool) -> Stacked:
+    def tensors(self, dtype: torch.dtype, spans: bool, cast: bool = False) -> Stacked:
         """Return the updates stacked.
 
         While gradients are wanted they are stacked anew and keep their type; else once, in the type to compute in.
@@ -70,13 +70,14 @@ class Stack:
         Args:
             dtype: What the base puts out.
             spans: Whether positions of the source span are there.
+            cast: Whether what is in training may be cast to it as well, where its gradients need no more precision.
 
         Returns:
             The stacked factors.
         """
         spans = spans and self.scoped
         if torch.is_grad_enabled():
-            return self._stacked(spans)
+            return self._stacked(spans, dtype if cast else None)
         if (dtype, spans) in self._kept:
             return self._kept[dtype, spans]
         made = self._stacked(spans)
@@ -94,12 +95,12 @@ class Stack:
     def _trained(self) -> bool:
         return any(t is not None and t.requires_grad for mixes in self._present for mix in mixes for t in mix)
 
-    def _stacked(self, spans: bool) -> Stacked:
+    def _stacked(self, spans: bool, dtype: torch.dtype | None = None) -> Stacked:
         a, b = [], []
         for mixes, rank, present, where in zip(self.sites, self.ranks, self._present, self._places, strict=True):
             if where is not None:
-                a.append(stacked([mix.A for mix in present], where[0]))
-                b.append(stacked([mix.B for mix in present], where[1]))
+                a.append(stacked([mix.A for mix in present], where[0], dtype))
+                b.append(stacked([mix.B for mix in present], where[1], dtype))
                 continue
             filled = _filled(mixes, present[0])
             room = [rank - mix.A.shape[0] for mix in filled]
