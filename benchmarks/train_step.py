@@ -17,9 +17,9 @@ take at the machine's bandwidth for K adapters rather than one, over PEFT's time
 
     python benchmarks/train_step.py [--rounds 7] [--json OUT.json]
 
-On a GPU, where it has not been measured yet:
+On a GPU:
 
-    python benchmarks/train_step.py --device cuda --shape 8b --layers 32 --rank 3 --adapters 1 8 64 --json OUT.json
+    python benchmarks/train_step.py --device cuda --shape 8b --layers 32 --rank 3 --rows 64 --adapters 1 8 64 --each 0
 """
 
 from __future__ import annotations

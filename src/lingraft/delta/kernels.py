@@ -90,7 +90,7 @@ def _rows_expand(onto: Tensor, shrunk: Shrunk, groups: Groups) -> Tensor:
 
 def _grouped_shrink(x: Tensor, stack: Stack, groups: Groups, span: Tensor | None) -> list[Shrunk]:
     """All rows of a group together, each group filled up to the largest: factors are read where they lie."""
-    made = stack.tensors(x.dtype, span is not None, cast=True)
+    made = stack.tensors(x.dtype, span is not None, narrow=True)
 
     def group(t: Tensor) -> Tensor:
         return groups.spread(t).reshape(len(groups), -1, t.shape[2])

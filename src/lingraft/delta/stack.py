@@ -61,7 +61,7 @@ class Stack:
         self._kept: dict[tuple[torch.dtype, bool], Stacked] = {}
         self._still: tuple[Tensor | None, Tensor | None] | None = None  # factors that nothing trains
 
-    def tensors(self, dtype: torch.dtype, spans: bool, cast: bool = False) -> Stacked:
+    def tensors(self, dtype: torch.dtype, spans: bool, narrow: bool = False) -> Stacked:
         """Return the updates stacked.
 
         While gradients are wanted they are stacked anew and keep their type; else once, in the type to compute in.
@@ -70,14 +70,14 @@ class Stack:
         Args:
             dtype: What the base puts out.
             spans: Whether positions of the source span are there.
-            cast: Whether what is in training may be cast to it as well, where its gradients need no more precision.
+            narrow: Whether what is in training may be cast to it as well, where its gradients need no more precision.
 
         Returns:
             The stacked factors.
         """
         spans = spans and self.scoped
         if torch.is_grad_enabled():
-            return self._stacked(spans, dtype if cast else None)
+            return self._stacked(spans, dtype if narrow else None)
         if (dtype, spans) in self._kept:
             return self._kept[dtype, spans]
         made = self._stacked(spans)
