@@ -93,7 +93,8 @@ class Load:
 
         async def client() -> None:
             while time.perf_counter() - begun < seconds:
-                await asyncio.sleep(await self.one(seen))
+                wait = await self.one(seen)
+                await asyncio.sleep(max(0.0, min(wait, begun + seconds - time.perf_counter())))
 
         await asyncio.gather(*[client() for _ in range(clients)])
         seen.seconds = time.perf_counter() - begun

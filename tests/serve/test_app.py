@@ -264,7 +264,9 @@ def test_where_any_text_would_be_refused_the_body_is_not_waited_for(engine):
         host, port = address.removeprefix("http://").split(":")
         for path in ("/translate", "/v2/translate", "/v1/chat/completions"):
             with socket.create_connection((host, int(port)), timeout=5) as connection:
-                head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n"
+                head = (
+                    f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n"
+                )
                 connection.sendall(head.encode())
                 said = connection.recv(4000).lower()
                 assert said.startswith(b"http/1.1 503")

@@ -86,7 +86,7 @@ def test_generated_requests(application):
 
 @pytest.mark.soak
 def test_ten_thousand_generated_requests(application):
-    assert _hammer(application, 320) > 10_000
+    assert _hammer(application, 1200) > 10_000  # operations with few parameters run out early
 
 
 def _bad_bodies(rng: random.Random) -> bytes:
