@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from functools import cache
 
 import pytest
@@ -14,7 +16,7 @@ import banks
 import tiny
 from lingraft.atoms import Direction
 from lingraft.base import Encoded
-from lingraft.delta import Routing, Update
+from lingraft.delta import Plan, Routing, Update
 from lingraft.direction import Job, Recipe, Stream, attach, budget, fill, generate, route
 
 PAIRS = [Direction(a, b) for a in banks.LANGUAGES[:2] for b in banks.LANGUAGES[2:]]
@@ -220,3 +222,19 @@ def test_ten_thousand_rows_of_mixed_batches(family):
         done = list(fill(Stream(base, routing), given, 32))
     assert len(done) == 10_000
     assert all(answer == wanted[i] for (_, i), answer in done)
+
+
+@pytest.mark.parametrize("record", [None, traced])
+def test_a_stream_that_is_empty_holds_no_adapter(record):
+    base = tiny.load("llama")
+    bank = banks.bank(base)
+    seen = weakref.ref(next(iter(next(iter(bank.values())).updates.values())))
+    where = Direction(*list(banks.LANGUAGES)[:2])
+    (row,) = base.format.encode(where, TEXTS[:1])
+    with Routing(base) as routing:
+        stream = Stream(base, routing, record)
+        assert len(list(fill(stream, [Job(0, row, route(bank, Recipe(), where), 6)], 1))) == 1
+        routing.use(Plan(base, ()))
+        del bank
+        gc.collect()
+        assert seen() is None

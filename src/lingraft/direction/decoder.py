@@ -125,16 +125,24 @@ class Decoder:
         Returns:
             [N] the most likely next token of each row; the next step may write to it.
         """
+        one_by_one = partial(self.read, tokens[:, None], slice(0, len(first)), first, column, lengths)
+        if self._record is None:
+            return one_by_one()
         now = running, tuple(first), self.slots.made, self.sources.made
-        if self._record is None or self._running != now:
-            self._running, self._frame, self._replay = now, None, None
-            return self.read(tokens[:, None], slice(0, len(first)), first, column, lengths)
+        if self._running != now:
+            self.forget()
+            self._running = now
+            return one_by_one()
         if self._replay is None or self._frame is None:
             self._frame = self._framed(tokens, first, column, lengths)
             self._replay = self._record(partial(self._fixed, self._frame))
         self._frame.tokens.copy_(tokens[:, None])
         self._frame.column.fill_(column)
         return self._replay()
+
+    def forget(self) -> None:
+        """Let go of the step that was recorded, and of what ran."""
+        self._running, self._frame, self._replay = (), None, None
 
     def _framed(self, tokens: Tensor, first: Sequence[int], column: int, lengths: Sequence[int]) -> _Frame:
         made = partial(torch.tensor, device=tokens.device)

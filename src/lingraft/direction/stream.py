@@ -143,6 +143,8 @@ class Stream:
         self._next = self._next[order]
         # Nothing is held for routes that no row has.
         self._plan = self._plan.keep(order) if order else Plan(self._base, ())
+        if not order:
+            self._decoder.forget()
 
     def _room(self, slots: int = 0, before: int = 0, sources: int = 0) -> None:
         """Make room.
