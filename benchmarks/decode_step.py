@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from peers import PATHS, alternate, bandwidth, bank, fill, llama, llama_8b, parser, ratio, with_peft, write
+from peers import PATHS, alternate, bandwidth, bank, fill, parser, ratio, shaped, shapes, with_peft, write
 from transformers import DynamicCache
 
 from lingraft.atoms import AdapterName, Direction, Role, Scope
@@ -110,10 +110,7 @@ def measure(shape: Shape, options: Any) -> dict[str, Any]:
     """Return the times of all ways for a shape, and what its bounds are."""
     names, rank, count, target = shape
     dtype, rows = getattr(torch, options.dtype), options.batch
-    if options.shape == "8b":
-        base = llama_8b(options.layers, dtype, options.device)
-    else:
-        base = llama(options.width, options.layers, dtype=dtype, device=options.device)
+    base = shaped(options, dtype)
     ids = torch.full((rows, 1), 5, device=options.device)
     codes = [f"l{i:02d}_Latn" for i in range(max(count, 2))]
     directions = [Direction(codes[i % count], codes[(i % count + 1) % len(codes)]) for i in range(rows)]
@@ -155,14 +152,11 @@ def measure(shape: Shape, options: Any) -> dict[str, Any]:
 
 def settings(options: ArgumentParser) -> ArgumentParser:
     """Add what can be set of the base and the batch."""
-    options.add_argument("--shape", choices=["llama", "8b"], default="llama", help="8b: the shapes of Llama 3 8B")
-    options.add_argument("--width", type=int, default=1024)
-    options.add_argument("--layers", type=int, default=4)
+    shapes(options, width=1024, layers=4)
     options.add_argument("--batch", type=int, default=32)
     options.add_argument("--before", type=int, default=32, help="tokens in the cache")
     options.add_argument("--steps", type=int, default=8, help="tokens of a turn; more where hooking them costs as much")
     options.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    options.add_argument("--device", default="cpu")
     options.add_argument("--kernel", nargs="*", default=[], choices=list(KERNELS), help="ways of their own")
     options.add_argument("--graph", action="store_true", help="CUDA graphs of all ways, of which PEFT has none")
     options.add_argument("--no-peft", dest="peft", action="store_false")

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from peers import PATHS, alternate, bank, llama, llama_8b, parser, ratio, write
+from peers import PATHS, alternate, bank, parser, ratio, shaped, shapes, write
 
 from lingraft.atoms import AdapterName, Direction, Role
 from lingraft.base import Encoded
@@ -57,21 +57,14 @@ def way(base: Any, some: list[Job], rows: int, record: Record | None = None) -> 
 
 def main() -> None:
     options = parser(__doc__, rounds=3)
-    options.add_argument("--shape", choices=["llama", "8b"], default="llama", help="8b: the shapes of Llama 3 8B")
-    options.add_argument("--width", type=int, default=512)
-    options.add_argument("--layers", type=int, default=4)
+    shapes(options, width=512, layers=4)
     options.add_argument("--batch", type=int, default=32)
     options.add_argument("--jobs", type=int, default=2, help="times as many jobs as rows at once")
     options.add_argument("--length", type=int, default=32, help="tokens of a source, and of an answer")
     options.add_argument("--rank", type=int, default=16)
     options.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    options.add_argument("--device", default="cpu")
     options = options.parse_args()
-    dtype = getattr(torch, options.dtype)
-    if options.shape == "8b":
-        base = llama_8b(options.layers, dtype, options.device)
-    else:
-        base = llama(options.width, options.layers, dtype=dtype, device=options.device)
+    base = shaped(options, getattr(torch, options.dtype))
     base.format = type("Format", (), {"pad": 1, "end": -1, "decode": staticmethod(str)})()
     codes = [f"l{i:02d}_Latn" for i in range(options.batch)]
     directions = [Direction(a, b) for a, b in zip(codes, codes[1:] + codes[:1], strict=True)]

@@ -171,6 +171,21 @@ def parser(description: str | None, rounds: int = 7) -> argparse.ArgumentParser:
     return made
 
 
+def shapes(options: argparse.ArgumentParser, width: int, layers: int) -> None:
+    """Add the options of a base's shape and place; see ``shaped``."""
+    options.add_argument("--shape", choices=["llama", "8b"], default="llama", help="8b: the shapes of Llama 3 8B")
+    options.add_argument("--width", type=int, default=width)
+    options.add_argument("--layers", type=int, default=layers)
+    options.add_argument("--device", default="cpu")
+
+
+def shaped(options: argparse.Namespace, dtype: torch.dtype | None = None) -> Bare:
+    """A base as the options ask for; without a type in fp32, at 8B shapes in bf16."""
+    if options.shape == "8b":
+        return llama_8b(options.layers, dtype or torch.bfloat16, options.device)
+    return llama(options.width, options.layers, dtype=dtype or torch.float32, device=options.device)
+
+
 def write(options: argparse.Namespace, found: Mapping[str, Any]) -> None:
     """Write the numbers with what they were measured on, where a file is asked for."""
     if options.json:

@@ -8,17 +8,16 @@ is always full. The peer is the later refusal, which every request had before.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import logging
 import statistics
-import time
 from collections.abc import MutableMapping
 from types import SimpleNamespace
 from typing import Any
 
-from peers import parser, write
+import torch
+from peers import alternate, parser, ratio, write
 
 from lingraft.serve.answers import Answer, Busy, State
 from lingraft.serve.app import create_app
@@ -74,30 +73,26 @@ async def refused(app: Any) -> None:
     assert status == 503, status
 
 
-async def measured(options: argparse.Namespace) -> dict[str, list[float]]:
-    """Return the seconds of a refusal in each round, early and late in turn; the first round warms up."""
-    engine = Full()
-    app = create_app(engine, ServeSettings(rate=None), Detector())  # type: ignore[arg-type]
-    seconds: dict[str, list[float]] = {"early": [], "late": []}
-    for number in range(options.rounds + 1):
-        for name, each in seconds.items():
-            engine.early = name == "early"
-            start = time.thread_time()
-            for _ in range(REQUESTS):
-                await refused(app)
-            if number:
-                each.append((time.thread_time() - start) / REQUESTS)
-    return seconds
-
-
 def main() -> None:
     options = parser(__doc__).parse_args()
     logging.disable(logging.CRITICAL)
-    seconds = asyncio.run(measured(options))
-    for name, each in seconds.items():
-        print(f"{name:6} {1e3 * statistics.median(each):.3f} ms")
-    cheaper = statistics.median(late / early for early, late in zip(seconds["early"], seconds["late"], strict=True))
+    torch.set_num_threads(1)  # then turns are counted in processor time
+    engine, loop = Full(), asyncio.new_event_loop()
+    app = create_app(engine, ServeSettings(rate=None), Detector())  # type: ignore[arg-type]
+
+    async def turn(early: bool) -> None:
+        engine.early = early
+        for _ in range(REQUESTS):
+            await refused(app)
+
+    ways = {name: lambda early=name == "early": loop.run_until_complete(turn(early)) for name in ("early", "late")}
+    times = alternate(ways, options.rounds)
+    loop.close()
+    for name, each in times.items():
+        print(f"{name:6} {1e3 * statistics.median(each) / REQUESTS:.3f} ms")
+    cheaper = ratio(times, "late", "early")
     print(f"early is {cheaper:.1f} x cheaper")
+    seconds = {name: [turns / REQUESTS for turns in each] for name, each in times.items()}
     write(options, {"seconds": seconds, "cheaper": cheaper})
 
 

@@ -29,7 +29,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from peers import PATHS, Bare, alternate, bandwidth, llama, llama_8b, parser, ratio, with_peft, write
+from peers import PATHS, Bare, alternate, bandwidth, parser, ratio, shaped, shapes, with_peft, write
 
 from lingraft.atoms import AdapterName, Direction, Role, Scope
 from lingraft.base import Encoded
@@ -115,26 +115,20 @@ def base_step(base: Bare, regime: Modular, data: Sequence[Row]) -> Callable[[], 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--width", type=int, default=1024)
-    options.add_argument("--layers", type=int, default=2)
+    shapes(options, width=1024, layers=2)
     options.add_argument("--rows", type=int, default=200)
     options.add_argument("--length", type=int, default=20)
     options.add_argument("--rank", type=int, default=16)
     options.add_argument("--each", type=int, default=8, help="rows of each adapter in the cases after; 0: none")
     options.add_argument("--adapters", type=int, nargs="+", default=[1, 8, 32, 200])
-    options.add_argument("--shape", choices=["llama", "8b"], default="llama", help="8b: the shapes of Llama 3 8B")
-    options.add_argument("--device", default="cpu")
     options = options.parse_args()
     keep_freed_memory()
-    if options.shape == "8b":
-        base = llama_8b(options.layers, device=options.device)
-    else:
-        base = llama(options.width, options.layers, device=options.device)
+    base = shaped(options)
     if options.device == "cpu":
         base.model.set_attn_implementation("eager")
     regime = Modular(rank=options.rank, rows=options.rows, epochs=10**6, scope="everywhere")
-    shapes = [base.shape(site) for site in base.sites]
-    own = options.rank * sum(out + inn for out, inn in shapes)
+    sizes = [base.shape(site) for site in base.sites]
+    own = options.rank * sum(out + inn for out, inn in sizes)
     read = bandwidth(device=options.device)
     found: dict[str, dict[str, float]] = {}
     seconds: dict[str, list[float]] = {}
@@ -164,7 +158,7 @@ def main() -> None:
     case(options.rows, options.adapters, True)
     for number in options.adapters if options.each else ():
         case(options.each * number, [number], False)
-    share = 6 * options.rank * sum(o + i for o, i in shapes) / (4 * sum(o * i for o, i in shapes))
+    share = 6 * options.rank * sum(o + i for o, i in sizes) / (4 * sum(o * i for o, i in sizes))
     print(
         f"adapter share {share:.3f} of the base's FLOPs; {read / 1e9:.1f} GB/s; target 1.05 at any number of adapters"
     )

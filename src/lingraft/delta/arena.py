@@ -78,10 +78,10 @@ def stretches(tensors: Sequence[Tensor]) -> list[Stretch] | None:
         place: Place | None = getattr(tensor, "place", None)
         if place is None or not tensor.requires_grad:
             return None
-        arena, row, *columns = place
-        if not found or found[-1][0] != (arena, *columns):
-            found.append(((arena, place.start, place.stop), []))
-        found[-1][1].append(row)
+        where = place.arena, place.start, place.stop
+        if not found or found[-1][0] != where:
+            found.append((where, []))
+        found[-1][1].append(place.row)
     return None if 1 < len(tensors) == len(found) else [Stretch(*where, tuple(rows)) for where, rows in found]
 
 

@@ -22,6 +22,10 @@ from lingraft.delta.stack import Mix, Stack, constant
 _Members = dict[Keys, Sequence[Addend]]
 _APART = 1.5
 """How many times more components must be read for combined adapters than for each by itself to make a pass for each."""
+_THERE = {Scope.SOURCE: 0.0, Scope.TARGET: 1.0, Scope.EVERYWHERE: 1.0}
+"""How much a component counts on target positions."""
+_MORE = {Scope.SOURCE: 1.0, Scope.TARGET: -1.0, Scope.EVERYWHERE: 0.0}
+"""How much more it counts on source positions."""
 
 
 class Pass(NamedTuple):
@@ -201,24 +205,20 @@ def _mixed(addends: Sequence[Addend], dtype: torch.dtype, target: bool) -> Mix |
         return None
     updates = [addend.update for addend in addends]
     scopes = {addend.scope for addend in addends}
-    gains = [_gain(addend) for addend in addends]
     join = lambda parts: parts[0] if len(parts) == 1 else torch.cat(parts)
     a = join([update.A for update in updates])
     b = updates[0].B if len(updates) == 1 else torch.cat([update.B for update in updates], dim=1)
     if not a.requires_grad and not b.requires_grad:
         a, b = a.to(dtype), b.to(dtype)
     if target or scopes == {Scope.EVERYWHERE}:
-        return Mix(a, b, join(gains), None)
-    zero = [constant(0.0, len(gain), gain.device) for gain in gains]
-    pick = lambda off: join([z if a.scope is off else g for a, g, z in zip(addends, gains, zero, strict=True)])
-    change = {Scope.SOURCE: gains, Scope.TARGET: [_gain(addend, -1.0) for addend in addends], Scope.EVERYWHERE: zero}
-    more = join([change[addend.scope][i] for i, addend in enumerate(addends)])
-    return Mix(a, b, pick(Scope.SOURCE), more)
+        return Mix(a, b, join([_gain(addend) for addend in addends]), None)
+    there, more = ([_gain(addend, share[addend.scope]) for addend in addends] for share in (_THERE, _MORE))
+    return Mix(a, b, join(there), join(more))
 
 
-def _gain(addend: Addend, sign: float = 1.0) -> Tensor:
-    """Return the factor of each rank component [r]."""
+def _gain(addend: Addend, share: float = 1.0) -> Tensor:
+    """Return the factor of each rank component [r], times a share."""
     update, weight, _ = addend
     if isinstance(weight, Tensor):
-        return (weight * (sign * update.scale)).expand(update.rank)
-    return constant(sign * weight * update.scale, update.rank, update.A.device)
+        return (weight * (share * update.scale)).expand(update.rank)
+    return constant(share * weight * update.scale, update.rank, update.A.device)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lingraft.delta.arena import stacked, stretches
+from lingraft.delta.arena import Stretch, stacked, stretches
 
 
 class Mix(NamedTuple):
@@ -106,11 +106,11 @@ class Stack:
             room = [rank - mix.A.shape[0] for mix in filled]
             a.append(torch.stack([_padded(mix.A, (0, 0, 0, n)) for mix, n in zip(filled, room, strict=True)]))
             b.append(torch.stack([_padded(mix.B, (0, n)) for mix, n in zip(filled, room, strict=True)]))
-        gain, extra = self._gains if spans else (self._gains[0], None)
-        return Stacked(_joined(a), b, gain, extra)
+        gain, extra = self._gains
+        return Stacked(_joined(a), b, gain, extra if spans else None)
 
     @cached_property
-    def _places(self) -> list[tuple[Any, Any] | None]:
+    def _places(self) -> list[tuple[list[Stretch] | None, list[Stretch] | None] | None]:
         """For each site where the factors of its groups lie; None where ranks differ or a group gets nothing."""
         return [
             (stretches([mix.A for mix in present]), stretches([mix.B for mix in present]))
@@ -124,21 +124,17 @@ class Stack:
         """The factors of the components on target positions, and what is added to them on source positions."""
         if self._still is not None:
             return self._still
-        gains, extras = [], []
+        gains, extras, ones = [], [], not self.scoped
         for mixes, rank, present in zip(self.sites, self.ranks, self._present, strict=True):
             filled = _filled(mixes, present[0])
             gains.append(_spread([mix.target_gain for mix in filled], rank))
+            one = constant(1.0, rank, present[0].A.device)
+            ones = ones and all(mix.target_gain is one for mix in filled)
             if self.scoped:
                 zero = torch.zeros_like
                 more = [zero(mix.target_gain) if mix.extra is None else mix.extra for mix in filled]
                 extras.append(_spread(more, rank))
-        one = all(
-            mix is not None and mix.target_gain is constant(1.0, rank, mix.A.device)
-            for mixes, rank in zip(self.sites, self.ranks, strict=True)
-            for mix in mixes
-        )
-        gain = None if one and not self.scoped else _joined(gains)[:, None]
-        found = gain, _joined(extras)[:, None] if self.scoped else None
+        found = None if ones else _joined(gains)[:, None], _joined(extras)[:, None] if self.scoped else None
         if not any(t is not None and t.requires_grad for t in found):
             self._still = found
         return found

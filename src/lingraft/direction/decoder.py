@@ -88,27 +88,10 @@ class Decoder:
         mask = (columns >= begins).long()
         positions = (columns[stop - start :] - begins).clamp(min=0)
         if self._alone:
-            return self._next(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=self.slots,
-                logits_to_keep=1,
-            )
-        width = max(lengths)
-        self.sources.view(rows, 0, 0 if hidden is not None else width)
-        # Where its keys are there, all that is asked of an encoder's output is its shape.
-        hidden = torch.zeros(1, 1, 1, device=device).expand(len(first), width, 1) if hidden is None else hidden
-        with self._at(positions):
-            return self._next(
-                encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
-                attention_mask=(
-                    torch.arange(width, device=device) < torch.tensor(lengths, device=device)[:, None]
-                ).long(),
-                decoder_input_ids=ids,
-                decoder_attention_mask=mask,
-                past_key_values=EncoderDecoderCache(self.slots, self.sources),
-            )
+            return self._pass(ids, mask, positions)
+        there = _there(lengths, device)
+        self.sources.view(rows, 0, 0 if hidden is not None else there.shape[1])
+        return self._pass(ids, mask, positions, there.long(), hidden)
 
     def step(
         self, tokens: Tensor, first: Sequence[int], column: int, lengths: Sequence[int], running: Hashable
@@ -146,34 +129,50 @@ class Decoder:
 
     def _framed(self, tokens: Tensor, first: Sequence[int], column: int, lengths: Sequence[int]) -> _Frame:
         made = partial(torch.tensor, device=tokens.device)
-        begins, there = made(first)[:, None], None
-        if not self._alone:
-            there = (torch.arange(max(lengths), device=tokens.device) < made(lengths)[:, None])[:, None, None]
         columns = torch.arange(min(first), self.slots.columns, device=tokens.device)
-        return _Frame(tokens[:, None].clone(), made([column]), columns, begins, there)
+        there = None if self._alone else _there(lengths, tokens.device)[:, None, None]
+        return _Frame(tokens[:, None].clone(), made([column]), columns, made(first)[:, None], there)
 
     def _fixed(self, frame: _Frame) -> Tensor:
         """Let tokens pass at whatever column the frame says, without a look at any value."""
         rows = slice(0, len(frame.first))
         self.slots.fix(rows, self.slots.columns - len(frame.columns), frame.column)
+        if frame.sources is not None:
+            self.sources.view(rows, 0, frame.sources.shape[-1])
         mask = ((frame.columns >= frame.first) & (frame.columns <= frame.column))[:, None, None]
-        positions = frame.column - frame.first
-        if frame.sources is None:
+        return self._pass(frame.tokens, mask, frame.column - frame.first, frame.sources)
+
+    def _pass(
+        self, ids: Tensor, mask: Tensor, positions: Tensor, there: Tensor | None = None, hidden: Tensor | None = None
+    ) -> Tensor:
+        """Run the model on the window that is set; return the most likely next token of each row.
+
+        Args:
+            ids: [N, T] the tokens.
+            mask: What they may see, in a form that the model takes.
+            positions: [N, T] their positions.
+            there: Where the sources have tokens, likewise; None for a decoder-only base.
+            hidden: [N, S, d] what an encoder made of the sources; None where cross-attention has seen them.
+
+        Returns:
+            [N] tokens.
+        """
+        if there is None:
             return self._next(
-                input_ids=frame.tokens,
+                input_ids=ids,
                 attention_mask=mask,
                 position_ids=positions,
                 past_key_values=self.slots,
                 logits_to_keep=1,
             )
-        width = frame.sources.shape[-1]
-        self.sources.view(rows, 0, width)
-        hidden = torch.zeros(1, 1, 1, device=mask.device).expand(len(frame.first), width, 1)
+        # Where its keys are there, all that is asked of an encoder's output is its shape.
+        if hidden is None:
+            hidden = torch.zeros(1, 1, 1, device=ids.device).expand(len(ids), there.shape[-1], 1)
         with self._at(positions):
             return self._next(
                 encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
-                attention_mask=frame.sources,
-                decoder_input_ids=frame.tokens,
+                attention_mask=there,
+                decoder_input_ids=ids,
                 decoder_attention_mask=mask,
                 past_key_values=EncoderDecoderCache(self.slots, self.sources),
             )
@@ -199,3 +198,8 @@ class Decoder:
             yield
         finally:
             handle.remove()
+
+
+def _there(lengths: Sequence[int], device: torch.device) -> Tensor:
+    """Return bool [N, S]: where sources of these lengths have tokens."""
+    return torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]

@@ -164,8 +164,8 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
         for row in mine:
             counted[row.direction] += len(row.text.answer)
     totals = [counted.total() for counted in tokens]
-    steady = [(one, counted) for one, counted in zip(active, tokens, strict=True) if one.steady]
-    routing.expect([route for learner, counted in steady for route in learner.routes(list(counted))])
+    steady = [one.routes(list(counted)) for one, counted in zip(active, tokens, strict=True) if one.steady]
+    routing.expect([route for routes in steady for route in routes])
     sums = [0.0] * len(active)
     said = []
     with _dropout(base, regime, active[0].step, here):

@@ -72,14 +72,12 @@ class AdapterLearner(Learner):
         """Return the adapter's own route, together with what is frozen on the other side of each direction."""
         if not self._context.bank:
             return [self._route] * len(directions)
-        others = self._context.bank.without(self.task.name.language)
-        found = []
         for where in directions:
-            partner = self._partner(where)
             if where not in self._kept:
+                others = self._context.bank.without(self.task.name.language)
                 self._kept[where] = self._route + route(others, self._context.recipe, where)
-            found.append(self._kept[where] + partner if partner else self._kept[where])
-        return found
+        drawn = [(self._kept[where], self._partner(where)) for where in directions]
+        return [kept + partner if partner else kept for kept, partner in drawn]
 
     @property
     def steady(self) -> bool:
