@@ -20,6 +20,7 @@ def main() -> None:
     args = parser.parse_args()
     files = {
         "span, bridged rows": "bridged.json",
+        "span, bridged rows, steps of 64 rows": "bridged-64.json",
         "span": "span.json",
         "everywhere": "everywhere.json",
         "everywhere, best ratio": "everywhere-best.json",

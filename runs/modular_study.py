@@ -25,7 +25,6 @@ from modular_study_systems import (
     longer,
     modular,
     regime,
-    updates,
     write_result,
 )
 
@@ -87,14 +86,14 @@ def plain(name: str, **settings: Any) -> Step:
 
 
 def all_rows(name: str, kind: type[Full] | type[Joint], *, english: bool = False) -> Step:
-    """One model or one adapter for all rows, with as many updates as all adapters of the headline together."""
+    """One model or one adapter for all rows, with as many rows as all adapters of the headline together."""
 
     def step(study: Study) -> None:
         read = study.english if english else study.direct
         texts, dev = read(None), read(None, "dev")
-        steps = updates(study.english(None), study.args.epochs, study.args.rows)
+        rows = study.args.epochs * 2 * sum(map(len, study.english(None)))
         more = {} if kind is Full else _one_lora(study)
-        system = together(study, name, texts, dev, everyone(study, kind, texts, steps, **more))
+        system = together(study, name, texts, dev, everyone(study, kind, texts, rows, **more))
         vias = ("direct", "pivot") if english else ("direct",)
         write_result(study, f"baseline/{name}", system, vias, on="test", english=english)
         forget(study, name)
@@ -120,13 +119,13 @@ def curve(size: int) -> Step:
 
 
 def full_curve(size: int) -> Step:
-    """Full fine-tuning on so many rows of each of the six direct pairs, with as many updates as `curve`."""
+    """Full fine-tuning on so many rows of each of the six direct pairs, with as many rows in all as `curve`."""
 
     def step(study: Study) -> None:
         english, texts = study.english(size), study.direct(size)
-        steps = updates(english, longer(study, english)["epochs"], study.args.rows)
+        rows = longer(study, english)["epochs"] * 2 * sum(map(len, english))
         best = study.result("baseline/multi-full")
-        fits = everyone(study, Full, texts, steps)
+        fits = everyone(study, Full, texts, rows)
         if best:  # the rate that was best on all the text
             fits = [fits[0].model_copy(update={"learning_rate": best["regime"]["learning_rate"]})]
         name = f"curve-full-{size}"
@@ -168,6 +167,7 @@ def steps_of(study: Study) -> dict[str, Step]:
         "baseline/base": alone,
         "baseline/source-only": single("source-only", Recipe(1.0, 0.0)),
         "baseline/target-only": single("target-only", Recipe(0.0, 1.0)),
+        "baseline/large-steps": plain("large-steps", rows=4 * study.args.rows),
         "baseline/span": plain("span", bridge=0.0),
         "baseline/everywhere": plain("everywhere", bridge=0.0, scope="everywhere"),
         "baseline/english-lora": all_rows("english-lora", Joint, english=True),

@@ -46,23 +46,24 @@ def together(study: Study, name: str, texts: Sequence[Pairs], dev: Sequence[Pair
     return System(lambda direction: (term,), facts(study, name, texts, fits[best], adapter.parameters, **known))
 
 
-def everyone(study: Study, kind: type[Full] | type[Joint], texts: Sequence[Pairs], steps: int, **more: Any) -> list:
-    """Return the settings of training on all rows at once: about ``steps`` updates, for each rate to try.
+def everyone(study: Study, kind: type[Full] | type[Joint], texts: Sequence[Pairs], rows: int, **more: Any) -> list:
+    """Return the settings of training on all rows at once: passes over about so many rows, for each rate to try.
 
     Args:
         study: The study.
         kind: Full fine-tuning, or adapters.
         texts: The rows.
-        steps: How many updates.
+        rows: How many rows, each text counted in both directions and in every epoch.
         **more: Further settings.
 
     Returns:
         One for each of ``--full-rates`` or ``--lora-rates``.
     """
     args = study.args
-    epoch = -(-2 * sum(map(len, texts)) // args.rows)
-    epochs = max(1, round(steps / epoch))
-    common = {"epochs": epochs, "rows": args.rows, "warmup": max(1, round(0.05 * epochs * epoch)), "dropout": False}
+    there = 2 * sum(map(len, texts))
+    epochs = max(1, round(rows / there))
+    warmup = max(1, round(0.05 * epochs * -(-there // args.full_rows)))
+    common = {"epochs": epochs, "rows": args.full_rows, "warmup": warmup, "dropout": False}
     common |= {"label_smoothing": 0.1, "patience": max(2, epochs // 5), "temperature": 1.0, **more}
     rates = args.full_rates if kind is Full else args.lora_rates
     return [kind.model_validate(common | {"learning_rate": float(rate)}) for rate in str(rates).split(",")]

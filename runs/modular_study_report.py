@@ -24,6 +24,7 @@ FULL = "baseline/multi-full"
 SYSTEMS = {
     "headline/bridged-1": "modular, bridged rows",
     "headline/recipe": "modular, bridged rows, searched recipes",
+    "baseline/large-steps": "modular, bridged rows, steps four times as large",
     "baseline/span": "modular, English rows alone",
     "baseline/everywhere": "modular, everywhere (as in the paper)",
     "baseline/source-only": "input adapter alone",

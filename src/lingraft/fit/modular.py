@@ -42,6 +42,9 @@ class Layers(Settings):
 class Modular(Training):
     """Settings of the modular regime. Numbers of rows and steps are per adapter."""
 
+    rows: int = Field(default=16, ge=1)
+    """Training rows of a step. Few, since an adapter learns by how often it is updated: from the same text, steps of 16
+    rows gain much over steps of 64 (docs/results/modular.md)."""
     rank: int = Field(default=16, ge=1, le=512)
     """Rank components of each update."""
     alpha: float | None = Field(default=None, gt=0)
