@@ -24,6 +24,7 @@ from modular_study_systems import (
     adapters,
     longer,
     modular,
+    passes,
     regime,
     write_result,
 )
@@ -91,7 +92,7 @@ def all_rows(name: str, kind: type[Full] | type[Joint], *, english: bool = False
     def step(study: Study) -> None:
         read = study.english if english else study.direct
         texts, dev = read(None), read(None, "dev")
-        rows = study.args.epochs * 2 * sum(map(len, study.english(None)))
+        rows = passes(study.english(None), study.args.epochs)
         more = {} if kind is Full else _one_lora(study)
         system = together(study, name, texts, dev, everyone(study, kind, texts, rows, **more))
         vias = ("direct", "pivot") if english else ("direct",)
@@ -123,7 +124,7 @@ def full_curve(size: int) -> Step:
 
     def step(study: Study) -> None:
         english, texts = study.english(size), study.direct(size)
-        rows = longer(study, english)["epochs"] * 2 * sum(map(len, english))
+        rows = passes(english, longer(study, english)["epochs"])
         best = study.result("baseline/multi-full")
         fits = everyone(study, Full, texts, rows)
         if best:  # the rate that was best on all the text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lslo_watch import Watch
-from modular_study_systems import Study, System, facts
+from modular_study_systems import Study, System, facts, passes
 
 from lingraft.corpus import Pairs
 from lingraft.delta import Term
@@ -60,7 +60,7 @@ def everyone(study: Study, kind: type[Full] | type[Joint], texts: Sequence[Pairs
         One for each of ``--full-rates`` or ``--lora-rates``.
     """
     args = study.args
-    there = 2 * sum(map(len, texts))
+    there = passes(texts)
     epochs = max(1, round(rows / there))
     warmup = max(1, round(0.05 * epochs * -(-there // args.full_rows)))
     common = {"epochs": epochs, "rows": args.full_rows, "warmup": warmup, "dropout": False}

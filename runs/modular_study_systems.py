@@ -101,6 +101,11 @@ def longer(study: Study, texts: Sequence[Pairs]) -> dict[str, int]:
     return {"epochs": epochs, "patience": max(2, epochs // 5)}
 
 
+def passes(texts: Sequence[Pairs], epochs: int = 1) -> int:
+    """Return the rows of a training on some texts, each in both directions."""
+    return 2 * epochs * sum(map(len, texts))
+
+
 def updates(texts: Sequence[Pairs], epochs: int, rows: int) -> int:
     """Return the optimiser steps of all adapters of some texts together, two for each text."""
     return epochs * sum(2 * -(-len(pairs) // rows) for pairs in texts)
