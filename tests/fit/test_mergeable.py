@@ -144,3 +144,15 @@ def test_a_run_with_other_bridges_has_another_name():
     again.step = again.steps_per_epoch
     again.rows()
     assert again.identity() == before
+
+
+@pytest.mark.parametrize("scope", ["span", "everywhere"])
+def test_with_a_frozen_adapter_on_the_other_side_each_step_sees_what_the_last_one_learned(scope, monkeypatch):
+    base = tiny.load("llama")
+    context = Context(Recipe(), banks.bank(base, ("eng_Latn",), scoped=scope == "span", size=1.0))
+    regime = REGIME.model_copy(update={"scope": scope})
+    kept = fit(base, [TEXT], regime, dev=[TEXT], context=context).bank
+    monkeypatch.setattr(Routing, "expect", lambda self, routes: None)  # nothing is kept from step to step
+    anew = fit(base, [TEXT], regime, dev=[TEXT], context=context).bank
+    for one, other in zip(kept.updates().values(), anew.updates().values(), strict=True):
+        assert torch.equal(one.A, other.A) and torch.equal(one.B, other.B)

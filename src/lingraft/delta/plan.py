@@ -59,7 +59,8 @@ class Plan:
             rows: The route of each row.
             span: For decoder-only bases, bool [rows, T]: True where a position of the prompt (or of the training
                 sequence) belongs to the source span. Positions past T are target span.
-            before: A plan that has some of the routes already.
+            before: A plan that has some of the routes already. What it has computed from tensors in training is computed
+                anew, since they may have changed.
         """
         self._base = base
         self.rows = tuple(rows)
@@ -73,9 +74,11 @@ class Plan:
                 self._resolved[each] = Resolved(route, base)
         self._found: dict[bool, Passes] = {}
         # Where the routes are those of the plan before, all that differs is whose rows they are.
-        same = before is not None and list(before._resolved) == list(self._resolved)
-        self._alike: dict[bool, Passes] = {**before._alike, **before._found} if before is not None and same else {}
-        self._made: dict[bool, dict[Hashable, Any]] = {} if before is None else dict(before._made)
+        lasting = before is not None and not before._fleeting
+        same = lasting and list(before._resolved) == list(self._resolved)
+        self._alike: dict[bool, Passes] = {**before._alike, **before._found} if same else {}
+        self._made: dict[bool, dict[Hashable, Any]] = dict(before._made) if lasting else {}
+        self._fleeting = False  # whether anything was computed from tensors in training, which each step changes
         self._groups: dict[tuple[int, ...], Groups] = {}
 
     def __len__(self) -> int:
@@ -167,6 +170,7 @@ class Plan:
     def _mix(self, keys: Keys, addends: Sequence[Addend], old: Mapping[Hashable, Any], target: bool) -> Mix | None:
         """Return the sum of some addends; these are held too, since that keeps alive what the keys name."""
         made = self._made[target]
+        self._fleeting |= _computed(addends)
         if keys not in made:
             made[keys] = old.get(keys) or (_mixed(addends, self._base.dtype, target), addends)
         mix: Mix | None = made[keys][0]
@@ -188,6 +192,13 @@ def _numbered(keys: Sequence[Keys]) -> tuple[int, ...]:
 def _weight(rows: list[Row]) -> int:
     """Return how many components are read for some rows, those of rows that add the same only once."""
     return sum(addend.update.rank for addends in dict(rows).values() for addend in addends)
+
+
+def _computed(addends: Sequence[Addend]) -> bool:
+    """Whether the sum of some addends holds more than the very tensors that are in training."""
+    if any(isinstance(addend.weight, Tensor) and addend.weight.requires_grad for addend in addends):
+        return True
+    return len(addends) > 1 and any(addend.update.A.requires_grad for addend in addends)
 
 
 def _mixed(addends: Sequence[Addend], dtype: torch.dtype, target: bool) -> Mix | None:
