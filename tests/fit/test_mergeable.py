@@ -155,4 +155,5 @@ def test_with_a_frozen_adapter_on_the_other_side_each_step_sees_what_the_last_on
     monkeypatch.setattr(Routing, "expect", lambda self, routes: None)  # nothing is kept from step to step
     anew = fit(base, [TEXT], regime, dev=[TEXT], context=context).bank
     for one, other in zip(kept.updates().values(), anew.updates().values(), strict=True):
-        assert torch.equal(one.A, other.A) and torch.equal(one.B, other.B)
+        assert torch.equal(one.A, other.A)
+        assert torch.equal(one.B, other.B)

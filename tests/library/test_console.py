@@ -14,9 +14,12 @@ def test_where_there_is_no_terminal_a_line_says_how_far_it_is(monkeypatch, capsy
         watcher.start(100, 0)
         for _ in range(3):
             watcher.step(learner, 0.1)
+    with console.counting(8, "translating") as advance:
+        advance(5)
     lines = capsys.readouterr().err.splitlines()
     assert "bridging deu_Latn: 3 of 10" in lines
     assert any(line.startswith("training: 3 of 100, ") and line.endswith("min left") for line in lines)
+    assert any(line.startswith("translating: 5 of 8") for line in lines)
     monkeypatch.setattr(console, "EACH", 1e9)
     with console.Watcher() as watcher:
         watcher.start(100, 0)

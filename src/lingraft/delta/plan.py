@@ -59,8 +59,8 @@ class Plan:
             rows: The route of each row.
             span: For decoder-only bases, bool [rows, T]: True where a position of the prompt (or of the training
                 sequence) belongs to the source span. Positions past T are target span.
-            before: A plan that has some of the routes already. What it has computed from tensors in training is computed
-                anew, since they may have changed.
+            before: A plan that has some of the routes already. Sums of what is in training are made anew all the same,
+                since a step may have changed it.
         """
         self._base = base
         self.rows = tuple(rows)
@@ -73,12 +73,12 @@ class Plan:
             if each not in self._resolved:
                 self._resolved[each] = Resolved(route, base)
         self._found: dict[bool, Passes] = {}
+        self._fleeting: bool = False  # whether there are sums of what is in training
         # Where the routes are those of the plan before, all that differs is whose rows they are.
-        lasting = before is not None and not before._fleeting
-        same = lasting and list(before._resolved) == list(self._resolved)
-        self._alike: dict[bool, Passes] = {**before._alike, **before._found} if same else {}
-        self._made: dict[bool, dict[Hashable, Any]] = dict(before._made) if lasting else {}
-        self._fleeting = False  # whether anything was computed from tensors in training, which each step changes
+        last = None if before is None or before._fleeting else before
+        same = last is not None and list(last._resolved) == list(self._resolved)
+        self._alike: dict[bool, Passes] = {**last._alike, **last._found} if last is not None and same else {}
+        self._made: dict[bool, dict[Hashable, Any]] = {} if last is None else dict(last._made)
         self._groups: dict[tuple[int, ...], Groups] = {}
 
     def __len__(self) -> int:
@@ -170,7 +170,7 @@ class Plan:
     def _mix(self, keys: Keys, addends: Sequence[Addend], old: Mapping[Hashable, Any], target: bool) -> Mix | None:
         """Return the sum of some addends; these are held too, since that keeps alive what the keys name."""
         made = self._made[target]
-        self._fleeting |= _computed(addends)
+        self._fleeting |= _fleeting(addends)
         if keys not in made:
             made[keys] = old.get(keys) or (_mixed(addends, self._base.dtype, target), addends)
         mix: Mix | None = made[keys][0]
@@ -194,8 +194,8 @@ def _weight(rows: list[Row]) -> int:
     return sum(addend.update.rank for addends in dict(rows).values() for addend in addends)
 
 
-def _computed(addends: Sequence[Addend]) -> bool:
-    """Whether the sum of some addends holds more than the very tensors that are in training."""
+def _fleeting(addends: Sequence[Addend]) -> bool:
+    """Whether the mix of some addends is computed from tensors in training, rather than those very tensors."""
     if any(isinstance(addend.weight, Tensor) and addend.weight.requires_grad for addend in addends):
         return True
     return len(addends) > 1 and any(addend.update.A.requires_grad for addend in addends)

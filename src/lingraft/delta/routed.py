@@ -65,8 +65,8 @@ class Routing(AbstractContextManager["Routing"]):
         """State the routes of which the batches to come are made; what they add is looked up once for all of them.
 
         Args:
-            routes: The routes. What the last call has looked up is taken over for those that are the same objects, unless
-                it was computed from tensors in training.
+            routes: The routes. What the last call has looked up is taken over for those that are the same objects; not
+                sums of what is in training.
         """
         self._expected = Plan(self.base, routes, before=self._expected)
         self._expected.passes()

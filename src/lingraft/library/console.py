@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from lingraft.atoms import DataError
 from lingraft.atoms.languages import parse
@@ -99,23 +107,38 @@ def read_lines(data: bytes) -> list[str]:
     return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
-def bar() -> Progress:
-    """Return a progress bar with the time left, on standard error."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=stderr,
-    )
+class Bar(Progress):
+    """A progress bar with the time left, on standard error; where that is no terminal, a line each minute says it."""
+
+    def __init__(self) -> None:
+        """Show nothing yet."""
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        super().__init__(*columns, TextColumn("left"), TimeRemainingColumn(), console=stderr)
+        self._said = time.monotonic()
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Move a task on."""
+        super().advance(task_id, advance)
+        self._say(task_id)
+
+    def update(self, task_id: TaskID, **fields: Any) -> None:
+        """Set what is known of a task."""
+        super().update(task_id, **fields)
+        self._say(task_id)
+
+    def _say(self, task_id: TaskID) -> None:
+        if self.console.is_terminal or time.monotonic() - self._said < EACH:
+            return
+        self._said = time.monotonic()
+        (task,) = (task for task in self.tasks if task.id == task_id)
+        left = "" if task.time_remaining is None else f", {task.time_remaining / 60:.0f} min left"
+        self.console.print(f"{task.description}: {task.completed:.0f} of {task.total:.0f}{left}", highlight=False)
 
 
 @contextmanager
 def counting(total: int, what: str) -> Iterator[Callable[[int], None]]:
     """Yield a function that moves a progress bar of ``total`` steps on."""
-    with bar() as shown:
+    with Bar() as shown:
         task = shown.add_task(what, total=total)
         yield lambda steps: shown.advance(task, steps)
 
@@ -124,14 +147,12 @@ class Watcher:
     """Shows a training run: a progress bar, and a line at the end of each adapter's epochs.
 
     In a ``with`` block the bar is taken away when the run fails, too: else the terminal's cursor stays hidden.
-    Where there is no terminal, a line each minute says how far it is.
     """
 
     def __init__(self) -> None:
         """Show nothing yet."""
-        self._bar = bar()
+        self._bar = Bar()
         self._task = self._bar.add_task("training", total=None)
-        self._said = time.monotonic()
 
     def __enter__(self) -> Watcher:
         return self
@@ -143,7 +164,6 @@ class Watcher:
         """Show the bar for work that comes before training."""
         self._bar.start()
         self._bar.update(self._task, description=what, total=total, completed=done)
-        self._say()
 
     def start(self, total: int, done: int) -> None:
         """Show the bar, at ``done`` where a run goes on."""
@@ -155,7 +175,6 @@ class Watcher:
     def step(self, learner: Learner, loss: float) -> None:
         """Move the bar on."""
         self._bar.advance(self._task)
-        self._say()
 
     def epoch(self, learner: Learner) -> None:
         """Print how the adapter does on its dev rows."""
@@ -166,14 +185,6 @@ class Watcher:
         )
         if learner.stopped:
             self._bar.advance(self._task, learner.total_steps - learner.step)
-
-    def _say(self) -> None:
-        if self._bar.console.is_terminal or time.monotonic() - self._said < EACH:
-            return
-        self._said = time.monotonic()
-        task = self._bar.tasks[self._task]
-        left = "" if task.time_remaining is None else f", {task.time_remaining / 60:.0f} min left"
-        self._bar.console.print(f"{task.description}: {task.completed:.0f} of {task.total:.0f}{left}", highlight=False)
 
     def finish(self) -> None:
         """Take the bar away, if it is there."""

@@ -18,7 +18,7 @@ from lingraft.atoms.languages import name, parse
 from lingraft.corpus import TestSet, read_testset
 from lingraft.direction import Recipe
 from lingraft.library import Library
-from lingraft.library.console import Watcher, bar, base_options, library_option, mixing_options, open_base, open_library
+from lingraft.library.console import Bar, Watcher, base_options, library_option, mixing_options, open_base, open_library
 from lingraft.library.mixing import chosen
 from lingraft.library.places import SCORES_FILE
 from lingraft.measure.report import write_report
@@ -147,7 +147,7 @@ def seen_notes(library: Library, testset: TestSet) -> list[str]:
 @contextmanager
 def steps() -> Iterator[Step]:
     """Yield a function that shows a progress bar for each step of measuring."""
-    with bar() as shown:
+    with Bar() as shown:
 
         def step(what: str, count: int) -> Callable[[int], None]:
             if not count:  # no translating: over in a moment

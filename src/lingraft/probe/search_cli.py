@@ -13,7 +13,7 @@ from lingraft.atoms import Direction, LanguageError
 from lingraft.atoms.languages import parse
 from lingraft.corpus import read_testset
 from lingraft.library import Library
-from lingraft.library.console import bar, base_options, library_option, open_library
+from lingraft.library.console import Bar, base_options, library_option, open_library
 from lingraft.library.mixing import store
 from lingraft.measure.cli import require_places
 from lingraft.measure.labels import short_codes
@@ -74,7 +74,7 @@ def search_command(
     library = open_library(path, base_id, device, dtype)
     found: list[Found] = []
     for direction in directions:
-        with bar() as shown:
+        with Bar() as shown:
 
             def start(total: int, where: Direction = direction, shown: Any = shown) -> Any:
                 task = shown.add_task(str(where), total=total)
