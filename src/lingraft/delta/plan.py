@@ -170,9 +170,9 @@ class Plan:
     def _mix(self, keys: Keys, addends: Sequence[Addend], old: Mapping[Hashable, Any], target: bool) -> Mix | None:
         """Return the sum of some addends; these are held too, since that keeps alive what the keys name."""
         made = self._made[target]
-        self._fleeting |= _fleeting(addends)
         if keys not in made:
             made[keys] = old.get(keys) or (_mixed(addends, self._base.dtype, target), addends)
+            self._fleeting |= _fleeting(addends)
         mix: Mix | None = made[keys][0]
         return mix
 
