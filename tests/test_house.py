@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -84,3 +85,16 @@ def test_no_file_names_a_place_on_somebodys_machine():
     for path in SOURCE.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not any(place in text for place in places), path
+
+
+def test_documents_repeat_no_heading_and_their_links_lead_somewhere():
+    """A heading that comes twice is an edit that went wrong; a link must lead somewhere."""
+    found = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True)
+    if not found.stdout:
+        pytest.skip("this is no clone")
+    for name in found.stdout.split("\n")[:-1]:
+        text = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        headings = re.findall(r"^#+ .*", text, flags=re.MULTILINE)
+        assert len(headings) == len(set(headings)), name
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
+            assert (ROOT / name).parent.joinpath(target).exists(), f"{name}: {target}"
