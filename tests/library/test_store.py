@@ -11,7 +11,7 @@ import shelf
 
 from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role
 from lingraft.direction import Recipe
-from lingraft.library import Library, check
+from lingraft.library import Library, check, disk, withdrawn
 
 BASE = shelf.base()
 
@@ -212,3 +212,100 @@ def test_writers_at_the_same_time_lose_nothing(library):
         thread.join()
     assert library.languages() == (*codes, *shelf.LANGUAGES)
     assert check(library, BASE) == []
+
+
+@pytest.mark.parametrize("folder", ["adapters", "languages", "recipes"])
+def test_a_writer_clears_nothing_away_where_a_link_leads_to(folder, library, tmp_path):
+    linked = Library.create(tmp_path / "linked", BASE)
+    there = library.path / folder
+    there.mkdir(exist_ok=True)
+    (there / ".lingraft-draft-0").write_text("another writer's")
+    (linked.path / folder).symlink_to(there)
+    before = shelf.picture(library.path)
+    with pytest.raises(LibraryError, match=f"{folder}` must be a folder of the library itself") as caught:
+        linked.add({"deu_Latn": shelf.module(BASE, "deu_Latn")})
+    assert caught.value.code == "library.damaged"
+    assert shelf.picture(library.path) == before
+
+
+def test_who_makes_a_library_that_another_is_making_opens_it(tmp_path):
+    for number in range(4):
+        path, start, found = tmp_path / str(number), threading.Barrier(4), []
+
+        def ensure(path=path, start=start, found=found) -> None:
+            start.wait()
+            found.append(Library.ensure(path, BASE))
+
+        threads = [threading.Thread(target=ensure) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [each.card for each in found] == [found[0].card] * 4
+
+
+def test_a_removed_language_takes_along_how_its_directions_were_made(library):
+    recipes = library.path / "recipes"
+    recipes.mkdir()
+    names = ("deu_Latn-fra_Latn", "epo_Latn-deu_Latn", "epo_Latn-fra_Latn", "default")
+    for name in names:
+        (recipes / f"{name}.yaml").write_text("via: direct\n")
+    library.remove("deu_Latn")
+    assert {path.stem for path in recipes.iterdir()} == {"epo_Latn-fra_Latn", "default"}
+
+
+def test_removing_again_finishes_what_was_killed(library, monkeypatch):
+    (library.path / "recipes").mkdir()
+    (library.path / "recipes" / "deu_Latn-fra_Latn.yaml").write_text("via: direct\n")
+    withdrawn.withdraw(library.places, "deu_Latn", 1.0)
+    kill_while_removing(library, "deu_Latn", monkeypatch)
+    assert not library.places.installed("deu_Latn")
+    library.remove("deu_Latn")
+    assert withdrawn.withdrawn(library.places) == set()
+    assert not list((library.path / "recipes").iterdir())
+    with pytest.raises(LibraryError, match="must be a language of"):
+        library.remove("deu_Latn")
+
+
+def test_who_adds_a_language_means_it_to_be_served(library, monkeypatch):
+    withdrawn.withdraw(library.places, "deu_Latn", 1.0)
+    kill_while_removing(library, "deu_Latn", monkeypatch)
+    library.add({"deu_Latn": shelf.module(BASE, "deu_Latn")})
+    assert withdrawn.withdrawn(library.places) == set()
+
+
+def kill_while_removing(library, language, monkeypatch) -> None:
+    """Stop a removal once the pointer is gone."""
+
+    def stop(path: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "discard", stop)
+        with pytest.raises(KeyboardInterrupt):
+            library.remove(language)
+
+
+def test_a_reader_beside_a_writer_gets_the_new_adapter_or_hears_that_it_is_gone(library):
+    reader = library.reader
+
+    def moved(change):
+        """Let a writer come between a reader's look at the pointer and at the files, once."""
+
+        def read(name, version):
+            library.reader = reader
+            change()
+            shutil.rmtree(library.places.folder(*name) / version)
+            return reader(name, version)
+
+        library.reader = read
+
+    moved(lambda: library.add({"deu_Latn": shelf.module(BASE, "deu_Latn", seed=7)}))
+    assert shelf.same(library.load("deu_Latn", Role.SOURCE), shelf.adapter(BASE, "deu_Latn", Role.SOURCE, seed=7))
+    moved(lambda: library.places.pointer_path("fra_Latn").unlink())
+    with pytest.raises(LibraryError, match="must be a language of"):
+        library.load("fra_Latn", Role.TARGET)
+    moved(lambda: None)
+    with pytest.raises(AdapterError) as caught:
+        library.load("epo_Latn", Role.TARGET)
+    assert caught.value.code == "adapter.missing"

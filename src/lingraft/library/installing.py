@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role
-from lingraft.library import disk
+from lingraft.library import disk, withdrawn
 from lingraft.library.forms import form_of
 from lingraft.library.like import require_like
 from lingraft.library.manifest import VERSION, Manifest, Pointer, Versions, read_manifest
+from lingraft.library.places import LANGUAGES
 from lingraft.library.refusal import CARD, JSON_BYTES, MANIFEST, PROFILE, refuse
 from lingraft.library.validate import content_hash
 
@@ -33,10 +34,12 @@ def install(library: Reader, language: str, files: Mapping[Role, Mapping[str, by
         The pointer as it is now; what it named before is in its history.
 
     Raises:
-        LibraryError: The disk failed.
+        LibraryError: The list of withdrawn languages is damaged, or the disk failed.
     """
     old = None
-    if library.places.installed(language):
+    if not library.places.installed(language):
+        withdrawn.forget(library.places, language)  # who adds a language means it to be served
+    else:
         try:
             old = library.places.pointer(language)
         except LibraryError as error:
@@ -125,7 +128,7 @@ def _publish(library: Reader, name: AdapterName, version: str, files: Mapping[st
 def _point(library: Reader, pointer: Pointer) -> Pointer:
     """Write a pointer in one step."""
     with disk.reported(library.path):
-        disk.make_folder(library.path / "languages")
+        disk.make_folder(library.path / LANGUAGES)
         disk.write_file(library.places.pointer_path(pointer.language), pointer.to_json())
     return pointer
 

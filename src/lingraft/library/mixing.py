@@ -15,12 +15,12 @@ from lingraft.direction.recipe_file import read_text
 from lingraft.library import disk
 from lingraft.library.mixing_file import Mixing as Mixing
 from lingraft.library.mixing_file import parse, text_of
+from lingraft.library.places import RECIPES
 from lingraft.library.store import Library
 
 DEFAULT = "default"
 OWN = "library"
 """The name of the library's own recipe, as if nothing were stored."""
-_FOLDER = "recipes"
 
 
 def mixing(library: Library, direction: Direction) -> Mixing:
@@ -49,10 +49,10 @@ def mixing(library: Library, direction: Direction) -> Mixing:
 
 def stored(library: Library, name: str) -> Mixing | None:
     """Return the mixing of a name that is stored in a library, or None (errors as in `mixing`)."""
-    path = library.path / _FOLDER / f"{name}.yaml"
+    path = library.path / RECIPES / f"{name}.yaml"
     if not os.path.lexists(path):
         return None
-    data = library.places.read(_FOLDER, path.name)
+    data = library.places.read(RECIPES, path.name)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -63,7 +63,7 @@ def stored(library: Library, name: str) -> Mixing | None:
 def stored_directions(library: Library) -> dict[Direction, Mixing]:
     """Return the mixings of single directions that are stored in a library (errors as in `mixing`)."""
     found = {}
-    for path in sorted((library.path / _FOLDER).glob("*-*.yaml")):
+    for path in sorted((library.path / RECIPES).glob("*-*.yaml")):
         direction = Direction(*path.stem.split("-", 1))
         if (each := stored(library, str(_checked(library, direction)))) is not None:
             found[direction] = each
@@ -89,7 +89,7 @@ def named(library: Library, name: str) -> Mixing:
     if "/" not in name and os.sep not in name and (found := stored(library, name)) is not None:
         return found
     if not Path(name).is_file():
-        there = sorted(path.stem for path in (library.path / _FOLDER).glob("*.yaml"))
+        there = sorted(path.stem for path in (library.path / RECIPES).glob("*.yaml"))
         raise ConfigError(
             f"`--recipe` must be a file or one of {', '.join([OWN, *there])}, but is {name!r:.80} instead."
         )
@@ -135,15 +135,13 @@ def store(library: Library, direction: Direction | None, made: Mixing) -> Path:
         LibraryError: A language is no code, another writer holds the library, or the disk failed.
     """
     name = DEFAULT if direction is None else str(_checked(library, direction))
-    path = library.path / _FOLDER / f"{name}.yaml"
+    path = library.path / RECIPES / f"{name}.yaml"
     if made.recipe is not None:
         made.recipe.check(library.base.sites)
     text = text_of(made)
     parse(text, str(path))
     with library.places.writing(library.patience), disk.reported(path):
         disk.make_folder(path.parent)
-        for draft in path.parent.glob(f"{disk.DRAFT}*"):  # of writers that were killed
-            disk.discard(draft)
         disk.write_file(path, text.encode())
     return path
 

@@ -16,6 +16,8 @@ from lingraft.library.manifest import CODE, Pointer, read_stored
 from lingraft.library.refusal import JSON_BYTES
 
 CARD_FILE = "library.json"
+FOLDERS = ADAPTERS, LANGUAGES, RECIPES = "adapters", "languages", "recipes"
+"""What a writer changes something in."""
 SCORES_FILE = "measurement.json"
 """The last measurement of all that the library offers, made as it is served."""
 _VERSION = re.compile(r"[0-9a-f]{16}")
@@ -30,7 +32,7 @@ class Places:
 
     def languages(self) -> tuple[str, ...]:
         """Return the codes of the installed languages, sorted."""
-        names = (path.stem for path in (self.path / "languages").glob("*.json"))
+        names = (path.stem for path in (self.path / LANGUAGES).glob("*.json"))
         return tuple(sorted(name for name in names if re.fullmatch(CODE, name)))
 
     def pointer_path(self, language: str) -> Path:
@@ -47,7 +49,7 @@ class Places:
         """
         if not re.fullmatch(CODE, language):
             raise LibraryError(f"`language` must be a code such as deu_Latn, but is {language!r:.60} instead.")
-        return self.path / "languages" / f"{language}.json"
+        return self.path / LANGUAGES / f"{language}.json"
 
     def installed(self, language: str) -> bool:
         """Say whether a language has a pointer."""
@@ -71,7 +73,7 @@ class Places:
                 f"`{language}` must be a language of {self.path}, but is none. "
                 f"Installed are: {', '.join(self.languages()) or 'none yet'}."
             )
-        pointer = read_stored(Pointer, self.read("languages", place.name), str(place))
+        pointer = read_stored(Pointer, self.read(LANGUAGES, place.name), str(place))
         if pointer.language != language:
             failure = LibraryError(f"`{place}` must be of {language}, but is of {pointer.language}. Add it again.")
             failure.code = "library.damaged"
@@ -81,7 +83,7 @@ class Places:
     def parts(self, language: str, role: Role) -> tuple[str, str]:
         """Return the names that lead to the versions of an adapter."""
         self.pointer_path(language)
-        return "adapters", f"{language}.{role.value}"
+        return ADAPTERS, f"{language}.{role.value}"
 
     def folder(self, language: str, role: Role) -> Path:
         """Return the folder of an adapter's versions."""
@@ -116,11 +118,16 @@ class Places:
     def adapters(self) -> list[tuple[str, Role]]:
         """Return the language and role of every adapter folder."""
         found = []
-        for folder in (self.path / "adapters").glob("*.*"):
+        for folder in (self.path / ADAPTERS).glob("*.*"):
             language, _, role = folder.name.partition(".")
             if re.fullmatch(CODE, language) and role in list(Role) and disk.is_plain_folder(folder):
                 found.append((language, Role(role)))
         return sorted(found)
+
+    def recipes(self, language: str) -> list[Path]:
+        """Return the files that say how single directions from or into a language are made."""
+        files = (self.path / RECIPES).glob("*-*.yaml")
+        return sorted(path for path in files if language in path.stem.split("-", 1))
 
     def orphans(self, language: str, role: Role) -> set[str]:
         """Return the versions on disk that the pointer does not name; none where the pointer is damaged."""
@@ -134,7 +141,8 @@ class Places:
 
     def drafts(self) -> list[Path]:
         """Return what writers have not finished: some are at work, or were stopped."""
-        folders = [self.path, self.path / "languages", *(self.folder(*adapter) for adapter in self.adapters())]
+        folders = [self.path, *(self.path / name for name in (LANGUAGES, RECIPES))]
+        folders += [self.folder(*adapter) for adapter in self.adapters()]
         return sorted(draft for folder in folders for draft in folder.glob(f"{disk.DRAFT}*"))
 
     @contextlib.contextmanager
@@ -145,7 +153,8 @@ class Places:
             patience: Seconds to wait for another writer.
 
         Raises:
-            LibraryError: Another writer holds the lock for longer, or the disk failed.
+            LibraryError: Another writer holds the lock for longer, a link leads out of the library, or the disk
+                failed.
         """
         lock = filelock.FileLock(self.path / ".lock")
         with disk.reported(self.path):
@@ -158,11 +167,22 @@ class Places:
                 error.code = "library.busy"
                 raise error from None
         try:
+            self._require_own()
             with disk.reported(self.path):
                 self._sweep()
             yield
         finally:
             lock.release()
+
+    def _require_own(self) -> None:
+        """Check that what is written and swept is in the library itself, and not another's that a link leads to."""
+        for folder in (self.path / name for name in FOLDERS):
+            if os.path.lexists(folder) and not disk.is_plain_folder(folder):
+                error = LibraryError(
+                    f"`{folder}` must be a folder of the library itself, but is a link or a file. Put the folder there."
+                )
+                error.code = "library.damaged"
+                raise error
 
     def _sweep(self) -> None:
         """Remove drafts, and versions that no pointer names: their writer was killed before its last step."""

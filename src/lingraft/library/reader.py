@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
-from lingraft.atoms import AdapterName, LibraryError, Role
+from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role
 from lingraft.base import Base
 from lingraft.corpus.profile import Profile
 from lingraft.delta import Adapter, Bank
@@ -20,6 +21,7 @@ from lingraft.library.places import Places
 from lingraft.library.refusal import JSON_BYTES, MANIFEST
 from lingraft.library.validate import Loaded, Read, decode, decode_profile
 
+T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds that a writer waits for another one."""
 
@@ -119,15 +121,15 @@ class Reader:
 
     def stored(self, language: str, role: Role) -> Loaded:
         """Return an installed adapter with its manifest and the language's profile (errors as in `load`)."""
-        pointer = self.pointer(language)
-        return self._checked(AdapterName(language, role), pointer.of(role), pointer)
+        read = lambda pointer: self._checked(AdapterName(language, role), pointer.of(role), pointer)
+        return self._by_pointer(language, read)
 
     def manifest(self, language: str, role: Role) -> Manifest:
         """Return the manifest of an installed adapter; its weights are not looked at."""
-        version = self.pointer(language).of(role)
-        return read_manifest(
-            disk.read_file(self.path, (*self.places.parts(language, role), version, MANIFEST), JSON_BYTES)
-        )
+        parts = self.places.parts(language, role)
+        place = lambda pointer: (*parts, pointer.of(role), MANIFEST)
+        read = lambda pointer: read_manifest(disk.read_file(self.path, place(pointer), JSON_BYTES))
+        return self._by_pointer(language, read)
 
     def bank(self, languages: Iterable[str] | None = None) -> Bank:
         """Return the adapters of some languages, or of all (errors as in `load`)."""
@@ -156,8 +158,21 @@ class Reader:
         return decode(self.reader(name, version), self.base, name, version)
 
     def _profile(self, name: AdapterName) -> Profile:
-        version = self.pointer(name.language).of(name.role)
-        return decode_profile(self.reader(name, version), name, version)
+        def read(pointer: Pointer) -> Profile:
+            version = pointer.of(name.role)
+            return decode_profile(self.reader(name, version), name, version)
+
+        return self._by_pointer(name.language, read)
+
+    def _by_pointer(self, language: str, read: Callable[[Pointer], T]) -> T:
+        """Return what is read by a language's pointer; if its version is gone and it has moved since, read again."""
+        pointer = self.pointer(language)
+        while True:
+            try:
+                return read(pointer)
+            except AdapterError as error:
+                if error.code != "adapter.missing" or pointer == (pointer := self.pointer(language)):
+                    raise
 
     def reader(self, name: AdapterName, version: str) -> Read:
         """Return what gives a file of one version, by its name and the most bytes that it may have."""

@@ -84,9 +84,14 @@ class Library(Reader):
     @classmethod
     def ensure(cls, path: str | Path, base: Base, *, recipe: Recipe | None = None, scope: str = "span") -> Library:
         """Open the library at ``path``, or make it if there is none; an existing one keeps its own recipe and scope."""
-        if (Path(path) / CARD_FILE).is_file():
-            return cls.open(path, base)
-        return cls.create(path, base, recipe=recipe, scope=scope)
+        card = Path(path) / CARD_FILE
+        if not card.is_file():
+            try:
+                return cls.create(path, base, recipe=recipe, scope=scope)
+            except LibraryError:
+                if not card.is_file():
+                    raise  # else another writer has made it in the meantime
+        return cls.open(path, base)
 
     def add(self, modules: Mapping[str, LanguageModule]) -> dict[str, Pointer]:
         """Install languages, or install newer adapters of them; each language is all there or as it was.
@@ -113,7 +118,9 @@ class Library(Reader):
         return pointers
 
     def remove(self, language: str) -> None:
-        """Remove a language with all its versions; the others are untouched.
+        """Remove a language with all its versions, and how its directions are made; the others are untouched.
+
+        A second call finishes one that was killed.
 
         Args:
             language: The language's code.
@@ -122,14 +129,18 @@ class Library(Reader):
             LibraryError: It isn't installed, another writer holds the library, or the disk failed.
         """
         with self.places.writing(self.patience):
-            if not self.places.installed(language):
+            recipes = self.places.recipes(language)
+            if not self.places.installed(language) and not recipes:
                 self.pointer(language)  # raises
             with disk.reported(self.path):
-                disk.remove_file(self.places.pointer_path(language))
-            # What these leave behind belongs to no language, and the next writer sweeps it.
-            for role in Role:
-                disk.discard(self.places.folder(language, role))
-            withdrawn.forget(self.places, language)  # who adds it again means it
+                if self.places.installed(language):
+                    disk.remove_file(self.places.pointer_path(language))
+                # What these leave behind belongs to no language, and the next writer sweeps it.
+                for role in Role:
+                    disk.discard(self.places.folder(language, role))
+                for path in recipes:
+                    disk.remove_file(path)
+            withdrawn.forget(self.places, language)
 
     def rollback(self, language: str) -> Pointer:
         """Go back to the versions that a language had before; the others are untouched.
