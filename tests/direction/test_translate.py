@@ -40,11 +40,27 @@ def test_texts_come_back_in_order_whatever_the_batches(base):
     assert done[0] != done[5]  # the same text in two directions has two translations
 
 
-def test_a_row_that_never_ends_is_bounded_by_its_own_length(base):
-    short, long = "rot", "das große rote Haus " * 10
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_row_that_never_ends_is_bounded_by_its_own_length(base, beam):
+    short, long = ["der Hund", "das Haus rote", "kaltes Wasser"], "das große rote Haus " * 8
     with translator_of(base) as translator:
-        together = translator.translate([short, long], GERMAN)
-        assert together[0] == translator.translate([short], GERMAN)[0]
+        for text in short:
+            together = translator.translate([text, long], GERMAN, beam=beam)
+            assert together[0] == translator.translate([text], GERMAN, beam=beam)[0]
+
+
+def test_what_a_base_would_have_its_generation_prefer_changes_no_translation(base, monkeypatch):
+    def said(beam: int) -> list[str]:
+        with translator_of(base) as translator:
+            return translator.translate(TEXTS, GERMAN, beam=beam, max_tokens=12)
+
+    plain = [said(beam) for beam in (1, 3)]
+    config = base.model.generation_config
+    monkeypatch.setattr(config, "repetition_penalty", 5.0)
+    monkeypatch.setattr(config, "forced_bos_token_id", 7)
+    monkeypatch.setattr(config, "length_penalty", -4.0)
+    assert [said(beam) for beam in (1, 3)] == plain
+    assert base.model.generation_config is config
 
 
 def test_lines_and_blanks_are_kept(base):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from lingraft.base import Base, Encoded
 from lingraft.delta import Route, Routing
@@ -46,21 +48,71 @@ def generate(
         ids[i, start : start + len(prompt)] = torch.tensor(prompt)
         mask[i, start : start + len(prompt)] = 1
         span[i, start : start + len(row.source)] = True
-    device = base.device
-    ids, mask = ids.to(device), mask.to(device)
-    routing.set(routes, span.to(device) if decoder_only else None)
+    routing.set(routes, span.to(base.device) if decoder_only else None)
     budgets = [budget(row, max_tokens) for row in rows]
-    extra = {} if decoder_only else {"decoder_input_ids": torch.tensor([row.target for row in rows], device=device)}
-    out = base.model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        max_new_tokens=max(budgets),
-        num_beams=beam,
-        do_sample=False,
-        pad_token_id=pad,
-        eos_token_id=base.format.end,
-        **extra,
-    )
-    skip = length if decoder_only else len(rows[0].target)
-    answers = [answer[:most].tolist() for answer, most in zip(out[:, skip:], budgets, strict=True)]
-    return [base.format.decode(answer) for answer in answers]
+    return [base.format.decode(answer) for answer in searched(base, ids, mask, rows, budgets, beam)]
+
+
+@torch.no_grad()
+def searched(
+    base: Base,
+    ids: Tensor,
+    mask: Tensor,
+    rows: Sequence[Encoded],
+    budgets: Sequence[int],
+    beam: int,
+    several: int = 1,
+) -> list[list[int]]:
+    """Return what the model's own `generate` finds, whatever the base's ``generation_config`` would have it prefer.
+
+    Who else is in the batch doesn't matter: all beams of a row end at its own budget.
+
+    Args:
+        base: The base; routes are set.
+        ids: [N, T] what it reads; of a decoder-only base padded on the left.
+        mask: [N, T] 1 where there is a token.
+        rows: The encoded prompts, N of them.
+        budgets: The most new tokens of each row.
+        beam: Width of the beam; 1 is greedy.
+        several: How many answers of each row to return, at most ``beam``.
+
+    Returns:
+        The new tokens of N · several answers, those of a row side by side, the likeliest first.
+    """
+    model, device, skip, more = base.model, base.device, ids.shape[1], {}
+    own, plain = model.generation_config, GenerationConfig()
+    if base.family.kind != "decoder":
+        targets = torch.tensor([row.target for row in rows], device=device)
+        skip, more, plain.decoder_start_token_id = targets.shape[1], {"decoder_input_ids": targets}, rows[0].target[0]
+    model.generation_config = plain
+    try:
+        out = model.generate(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            max_new_tokens=max(budgets) + 1,  # one more for the end that is forced
+            num_beams=beam,
+            num_return_sequences=several,
+            do_sample=False,
+            pad_token_id=base.format.pad,
+            eos_token_id=base.format.end,
+            logits_processor=LogitsProcessorList([_Budgets(budgets, skip, base.format.end)]),
+            **more,
+        )
+    finally:
+        model.generation_config = own
+    most = [each for each in budgets for _ in range(several)]
+    return [answer[:length] for answer, length in zip(out[:, skip:].tolist(), most, strict=True)]
+
+
+class _Budgets(LogitsProcessor):
+    """Lets a row go on with nothing but the end once it has as many tokens as it may have."""
+
+    def __init__(self, budgets: Sequence[int], skip: int, end: int) -> None:
+        self._budgets, self._skip, self._end = torch.tensor(budgets), skip, end
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        each = self._budgets.repeat_interleave(len(scores) // len(self._budgets))
+        over = (each <= input_ids.shape[1] - self._skip).to(scores.device)[:, None]
+        end = torch.full_like(scores[:1], -torch.inf)
+        end[:, self._end] = 0.0
+        return torch.where(over, end, scores)

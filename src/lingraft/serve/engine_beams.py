@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from lingraft.base import Base
 from lingraft.delta import Routing
+from lingraft.direction.generate import searched
 from lingraft.direction.stream import Job
 
 
@@ -29,17 +28,5 @@ def beams(base: Base, routing: Routing, job: Job, count: int) -> list[str]:
     ids = torch.tensor([row.source + row.target if decoder_only else row.source], device=device)  # 1, T
     span = torch.arange(ids.shape[1], device=device)[None] < len(row.source)
     routing.set([(job.route, 1)], span if decoder_only else None)
-    more: dict[str, Any] = {} if decoder_only else {"decoder_input_ids": torch.tensor([row.target], device=device)}
-    found = base.model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=job.budget,
-        num_beams=count,
-        num_return_sequences=count,
-        do_sample=False,
-        pad_token_id=base.format.pad,
-        eos_token_id=base.format.end,
-        **more,
-    )
-    skip = ids.shape[1] if decoder_only else len(row.target)
-    return list(dict.fromkeys(base.format.decode(each[skip:].tolist()) for each in found))
+    found = searched(base, ids, torch.ones_like(ids), [row], [job.budget], count, several=count)
+    return list(dict.fromkeys(map(base.format.decode, found)))
