@@ -123,18 +123,30 @@ def full_curve(size: int) -> Step:
     """Full fine-tuning on so many rows of each of the six direct pairs, with as many rows in all as `curve`."""
 
     def step(study: Study) -> None:
-        english, texts = study.english(size), study.direct(size)
-        rows = passes(english, longer(study, english)["epochs"])
-        best = study.result("baseline/multi-full")
-        fits = everyone(study, Full, texts, rows)
-        if best:  # the rate that was best on all the text
-            fits = [fits[0].model_copy(update={"learning_rate": best["regime"]["learning_rate"]})]
-        name = f"curve-full-{size}"
-        system = together(study, name, texts, study.direct(None, "dev"), fits)
-        write_result(study, f"curve/full-{size}", system, ("direct",), on="test")
-        forget(study, name)
+        english = study.english(size)
+        _full_on_some(study, f"curve/full-{size}", size, passes(english, longer(study, english)["epochs"]))
 
     return step
+
+
+def equal_text(study: Study) -> None:
+    """Full fine-tuning on the direct pairs that has seen no more sentences of a language than its adapters have."""
+    english = study.english(None)
+    size = min(map(len, english)) // (len(LANGUAGES) - 1)
+    _full_on_some(study, "baseline/full-equal-text", size, passes(english, study.args.epochs))
+
+
+def _full_on_some(study: Study, name: str, size: int, rows: int) -> None:
+    """Tune the model on so many rows of each direct pair, passing about so many in all, as was best on all the text."""
+    texts = study.direct(size)
+    fits = everyone(study, Full, texts, rows)
+    if best := study.result("baseline/multi-full"):
+        chosen = best["regime"]["learning_rate"], best["regime"]["rows"]
+        fits = [each for each in fits if (each.learning_rate, each.rows) == chosen]
+    training = name.replace("/", "-")
+    system = together(study, training, texts, study.direct(None, "dev"), fits)
+    write_result(study, name, system, ("direct",), on="test")
+    forget(study, training)
 
 
 def forgetting(study: Study) -> None:
@@ -174,6 +186,7 @@ def steps_of(study: Study) -> dict[str, Step]:
         "baseline/english-lora": all_rows("english-lora", Joint, english=True),
         "baseline/multi-lora": all_rows("multi-lora", Joint),
         "baseline/multi-full": all_rows("multi-full", Full),
+        "baseline/full-equal-text": equal_text,
     }
     found |= {f"curve/{size}": curve(size) for size in sizes}
     found |= {f"curve/full-{size}": full_curve(size) for size in sizes}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from lslo_watch import Watch
@@ -15,26 +16,27 @@ from lingraft.fit import Full, Joint, Training, fit
 
 
 def together(study: Study, name: str, texts: Sequence[Pairs], dev: Sequence[Pairs], fits: Sequence[Training]) -> System:
-    """Train on all rows at once under each of some settings that differ in the rate, and return the best by dev loss.
+    """Train on all rows at once under each of some settings, and return the best by dev loss.
 
     Args:
         study: The study.
         name: What the runs are called.
         texts: The rows; both directions of each text.
         dev: Rows to stop by.
-        fits: Settings of full fine-tuning, or of one update for all.
+        fits: Settings of full fine-tuning, or of one update for all, that differ in rate and rows of a step.
 
     Returns:
         The system. Its checkpoints are for `forget`.
     """
     trials, runs = [], []
     for each in fits:
-        watch = Watch(f"{name} {each.learning_rate:g}", study.path(f"seconds/{name}-{each.learning_rate:g}.json"))
+        title = f"{name}-{each.learning_rate:g}-{each.rows}"
+        watch = Watch(title, study.path(f"seconds/{title}.json"))
         run = fit(study.base, texts, each, dev=dev, work=study.path(f"work/{name}"), reporter=watch)
         (learner,) = run.learners
         known = {"best_epoch": learner.best_epoch, "epochs": learner.epoch, "steps": learner.step}
         seconds = {"dev_loss": learner.best_loss, "seconds": round(watch.seconds, 1)}
-        trials.append({"learning_rate": each.learning_rate, **known, **seconds})
+        trials.append({"learning_rate": each.learning_rate, "rows": each.rows, **known, **seconds})
         runs.append(run)
     best = min(range(len(fits)), key=lambda i: trials[i]["dev_loss"])
     run, known = runs[best], {"trials": trials, "steps": trials[best]["steps"]}
@@ -47,7 +49,7 @@ def together(study: Study, name: str, texts: Sequence[Pairs], dev: Sequence[Pair
 
 
 def everyone(study: Study, kind: type[Full] | type[Joint], texts: Sequence[Pairs], rows: int, **more: Any) -> list:
-    """Return the settings of training on all rows at once: passes over about so many rows, for each rate to try.
+    """Return the settings of training on all rows at once: passes over about so many rows, for all that is tried.
 
     Args:
         study: The study.
@@ -57,16 +59,19 @@ def everyone(study: Study, kind: type[Full] | type[Joint], texts: Sequence[Pairs
         **more: Further settings.
 
     Returns:
-        One for each of ``--full-rates`` or ``--lora-rates``.
+        One for each of ``--full-rates`` or ``--lora-rates`` with each of ``--full-rows``.
     """
     args = study.args
     there = passes(texts)
     epochs = max(1, round(rows / there))
-    warmup = max(1, round(0.05 * epochs * -(-there // args.full_rows)))
-    common = {"epochs": epochs, "rows": args.full_rows, "warmup": warmup, "dropout": False}
-    common |= {"label_smoothing": 0.1, "patience": max(2, epochs // 5), "temperature": 1.0, **more}
+    common = {"epochs": epochs, "dropout": False, "label_smoothing": 0.1, "patience": max(2, epochs // 5)}
+    common |= {"temperature": 1.0, **more}
     rates = args.full_rates if kind is Full else args.lora_rates
-    return [kind.model_validate(common | {"learning_rate": float(rate)}) for rate in str(rates).split(",")]
+    found = []
+    for rate, size in product(map(float, str(rates).split(",")), map(int, str(args.full_rows).split(","))):
+        warmup = max(1, round(0.05 * epochs * -(-there // size)))
+        found.append(kind.model_validate(common | {"learning_rate": rate, "rows": size, "warmup": warmup}))
+    return found
 
 
 def forget(study: Study, name: str) -> None:

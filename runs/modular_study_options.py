@@ -12,7 +12,7 @@ SMOKE = {
     "dev_limit": 2,
     "epochs": 1,
     "rows": 8,
-    "full_rows": 8,
+    "full_rows": "8",
     "least_steps": 2,
     "some_pairs": 8,
     "some_epochs": 2,
@@ -46,7 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dev-limit", type=int, default=200, help="most dev sentences to compare by")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--rows", type=int, default=16, help="rows of an adapter's step")
-    parser.add_argument("--full-rows", type=int, default=64, help="rows of a step that trains on all texts at once")
+    parser.add_argument("--full-rows", default="16,64", help="rows of a step that trains on all texts at once, to try")
     parser.add_argument("--tokens", type=int, default=4000, help="tokens that pass at once in training; more on a GPU")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--bridge", type=float, default=0.75)

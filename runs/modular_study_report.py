@@ -32,6 +32,7 @@ SYSTEMS = {
     "baseline/english-lora": "one LoRA, English pairs",
     "baseline/multi-lora": "one LoRA, the six direct pairs",
     FULL: "full fine-tuning, the six direct pairs",
+    "baseline/full-equal-text": "full fine-tuning, as many sentences of a language as its adapters have",
     "baseline/base": "base alone",
 }
 
@@ -146,7 +147,8 @@ def method(found: Found) -> list[str]:
         if system.get("seconds"):
             seconds[system["training"]] = system["seconds"]
         seconds |= {
-            f"{system['training']} {each['learning_rate']:g}": each["seconds"] for each in system.get("trials", ())
+            f"{system['training']} {each['learning_rate']:g}, {each['rows']} rows": each["seconds"]
+            for each in system.get("trials", ())
         }
     return [
         "## How it was measured",
