@@ -38,3 +38,13 @@ def adapter(
 def bank(base: Base, languages: tuple[str, ...] = LANGUAGES, **options: object) -> Bank:
     """Both adapters of each language."""
     return Bank(adapter(base, language, role, **options) for language in languages for role in Role)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def clear(updates, masks) -> None:
+    """Set what masks of `lingraft.delta.prune` do not keep to 0, in place."""
+    for name, sites in masks.items():
+        for site, mask in sites.items():
+            for factor, keep in zip((updates[name][site].A, updates[name][site].B), mask, strict=True):
+                if keep is not None:
+                    factor.masked_fill_(~keep, 0.0)

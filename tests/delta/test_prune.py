@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import prune as reference
 
+import banks
 from lingraft.atoms import AdapterName, ConfigError, Role, Site
-from lingraft.delta import Update, fresh
-from lingraft.delta.prune import Count, Mask, clear, counts, require_survivors, select, share, smallest
+from lingraft.delta import Update
+from lingraft.delta.prune import Count, counts, require_survivors, select, share, smallest
 
 LANGUAGES = ("deu_Latn", "epo_Latn", "fra_Latn")
 SHARES = st.floats(0, 1)
@@ -171,27 +172,11 @@ def test_factors_do_not_compete_with_one_another(scope):
             assert getattr(both[name][site], factor).shape == getattr(updates[name][site], factor).shape
 
 
-def test_clear_sets_what_was_pruned_to_zero_and_touches_nothing_else():
-    name = AdapterName("deu_Latn", Role.SOURCE)
-    update = fresh(5, 4, 2, 1.0, torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        update.B.normal_(generator=torch.Generator().manual_seed(1))
-        update.B[0, 0] = float("inf")  # times 0 this would be no number
-    before, other = update.B.detach().clone(), update.A.detach().clone()
-    keep = torch.rand(5, 2, generator=torch.Generator().manual_seed(2)) > 0.5
-    keep[0, 0] = False
-    clear({name: {SITES[0]: update}}, {name: {SITES[0]: Mask(None, keep)}})
-    assert update.B.requires_grad
-    assert update.B.is_leaf
-    assert torch.equal(update.B, torch.where(keep, before, 0.0))
-    assert torch.equal(update.A, other)
-
-
 def test_a_whole_schedule_over_a_bank():
     updates, before = bank(), None
     for epoch in range(16):
         masks = select(updates, share(epoch, 0.9, 2, 10), "language")
-        clear(updates, masks)
+        banks.clear(updates, masks)
         keep = flat([mask.B for sites in masks.values() for mask in sites.values()])
         assert before is None or not (keep & ~before).any()
         before = keep
@@ -203,7 +188,7 @@ def test_a_whole_schedule_over_a_bank():
 
 def test_counts_add_up():
     updates = bank()
-    clear(updates, select(updates, 0.5, "layer", "both"))
+    banks.clear(updates, select(updates, 0.5, "layer", "both"))
     classes = {"deu_Latn": "high", "epo_Latn": "low", "fra_Latn": "high"}
     found = counts(updates, classes, "both")
     assert found.classes["high"] == found.languages["deu_Latn"] + found.languages["fra_Latn"]

@@ -232,6 +232,7 @@ def test_pruning_follows_its_schedule_and_what_is_gone_stays_gone(base):
             [u.B.flatten() for n, a in run.bank.items() if n.language == language for u in a.updates.values()]
         )
         assert (b == 0).float().mean().item() == pytest.approx(0.75, abs=0.01)
+        assert not b[b == 0].signbit().any()  # −0 would be stored as a value
 
 
 def test_the_authors_slice_leaves_the_rest_of_the_feed_forward_at_zero():

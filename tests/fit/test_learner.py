@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,9 +11,10 @@ import tiny
 from lingraft.atoms import AdapterName, ConfigError, DataError, Direction, Role, Scope
 from lingraft.base import Encoded
 from lingraft.corpus import Pairs
-from lingraft.fit import Material
+from lingraft.fit import Material, fit
 from lingraft.fit.learner import Row
 from lingraft.fit.modular import AdapterLearner, Modular, Task
+from lingraft.fit.report import TensorBoard
 
 
 def learner(rows: int = 10, **settings: object) -> AdapterLearner:
@@ -58,6 +61,7 @@ def test_it_keeps_the_best_epoch_and_stops_after_worse_ones():
         one.judge(loss)
         one.updates[first].A.data += 1
     assert (one.best_loss, one.stopped, one.done) == (1.0, True, True)
+    assert (one.step, one.past) == (0, one.total_steps)  # for who shows how far a run is
     kept = one.trained()[one.task.name].adapter
     assert kept.updates.keys() == one.updates.keys()
     assert torch.equal(kept.updates[first].A, seen[1])
@@ -77,5 +81,25 @@ def test_text_must_be_paired_with_english_and_have_dev_text():
     with pytest.raises(DataError, match="eng_Latn"):
         Modular(rank=2).learners(base, Material([wrong], [wrong]))
     right = Pairs("deu_Latn", "eng_Latn", ("a",), ("b",), "x")
+    with pytest.raises(DataError, match="one text of deu_Latn"):
+        Modular(rank=2).learners(base, Material([right, right], [right]))
     with pytest.raises(DataError, match="dev"):
         Modular(rank=2).learners(base, Material([right], []))
+
+
+def test_a_log_has_the_rate_that_each_step_took(monkeypatch, tmp_path):
+    rates = []
+    writer = SimpleNamespace(add_scalar=lambda name, value, step: rates.append(value) if "rate" in name else None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=lambda _: writer))
+    writer.close = lambda: None
+    base = tiny.load("llama")
+    pairs = Pairs("deu_Latn", "eng_Latn", tuple("abcdefgh"), tuple("abcdefgh"), "x")
+    regime = Modular(rank=2, rows=2, epochs=2, warmup=0.5, learning_rate=1.0, precision="fp32")
+    fit(base, [pairs], regime, dev=[pairs], reporter=TensorBoard(tmp_path))
+    one = learner(rows=8, warmup=0.5, learning_rate=1.0)
+    one.settings = regime
+    taken = []
+    while not one.done:
+        taken.append(one.rate())
+        one.step += 1
+    assert rates[0::2] == rates[1::2] == taken

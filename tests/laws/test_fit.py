@@ -132,6 +132,28 @@ def test_a_loss_that_is_not_finite_stops_the_run():
         fit(base, train, REGIME.model_copy(update={"learning_rate": 1e30, "warmup": 0.0, "epochs": 20}), dev=dev)
 
 
+def test_a_finite_loss_with_a_gradient_that_is_not_does_not_spoil_the_checkpoint(tmp_path):
+    base = tiny.load("llama")
+    train, dev = corpus("deu_Latn")
+    regime = REGIME.model_copy(update={"checkpoint": 1})
+    spoilt = []
+
+    class Spoil(Silent):
+        def step(self, learner, loss) -> None:
+            if learner.step == 3 and not spoilt:
+                with torch.no_grad():
+                    learner.weights["adapter"].values[0] = torch.nan
+                spoilt.append(learner.name)
+
+    with pytest.raises(TrainingError, match=r"deu_Latn\.source must be finite, but are not after step 3"):
+        fit(base, train, regime, dev=dev, work=tmp_path, reporter=Spoil())
+    again = fit(base, train, regime, dev=dev, work=tmp_path)
+    whole = fit(base, train, regime, dev=dev)
+    for role in Role:
+        ours, theirs = (weights(run, "deu_Latn", role) for run in (again, whole))
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
 RESUME = """
 import sys, os, signal
 from pathlib import Path

@@ -20,7 +20,7 @@ def at_once(monkeypatch):
 
 def learner(**more):
     fields = {"name": "deu_Latn.source", "epoch": 1, "last_loss": 2.0, "best_loss": math.inf, "best_epoch": 1}
-    return SimpleNamespace(**{**fields, "stopped": False, "total_steps": 40, "step": 20, **more})
+    return SimpleNamespace(**{**fields, "stopped": False, "past": 20, "step": 20, **more})
 
 
 def test_a_note_is_kept_while_a_training_runs(tmp_path):
@@ -36,7 +36,7 @@ def test_a_note_is_kept_while_a_training_runs(tmp_path):
         (note,) = trainings(tmp_path)
         assert (note["state"], note["step"], note["steps"], note["loss"]) == ("training", 15, 100, 2.5)
         assert note["seconds_left"] >= 0
-        kept.epoch(learner(stopped=True))
+        kept.epoch(learner(stopped=True, past=40))
         (note,) = trainings(tmp_path)
         assert note["step"] == 35  # what is left of a learner that stopped early is done, too
         assert note["adapters"]["deu_Latn.source"]["dev_loss"] == 2.0

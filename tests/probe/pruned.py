@@ -10,7 +10,7 @@ from lingraft.atoms import Role, Site
 from lingraft.base import load
 from lingraft.corpus.profile import Profile
 from lingraft.delta import Adapter, Bank, Update
-from lingraft.delta.prune import clear, select
+from lingraft.delta.prune import select
 from lingraft.library import DataSource, LanguageModule, Library, Record, Training
 from lingraft.probe import Cell, Survival
 
@@ -37,7 +37,7 @@ def bank(base, share: float = 0.8, scope: str = "layer") -> Bank:
         indexed(banks.adapter(base, code, role, rank=2, size=size)) for code, size in DEMAND.items() for role in Role
     ]
     updates = {each.name: each.updates for each in adapters}
-    clear(updates, select(updates, share, scope))  # type: ignore[arg-type]
+    banks.clear(updates, select(updates, share, scope))  # type: ignore[arg-type]
     return Bank(adapters)
 
 

@@ -1,7 +1,7 @@
 """Pruning by magnitude: how much at which epoch, which entries, and what is left of the parameters.
 
-Everything here maps values to values, except `clear`, the one place that writes. An entry that was
-pruned is one that is zero; no mask is kept from one epoch to the next.
+Everything here maps values to values; who trains sets what does not survive to 0 after each step, since momentum
+moves such entries too. An entry that was pruned is one that is zero; no mask is kept from one epoch to the next.
 """
 
 from __future__ import annotations
@@ -121,21 +121,6 @@ def select(updates: Updates, share: float, scope: Within, factors: Factors = "B"
         name: {site: Mask(kept["A"].get((name, site)), kept["B"].get((name, site))) for site in updates[name]}
         for name in updates
     }
-
-
-def clear(updates: Updates, masks: Masks) -> None:
-    """Set what does not survive to 0, in place; call it after each step, since momentum moves entries too.
-
-    Args:
-        updates: The updates of each adapter, at least those that have a mask.
-        masks: What survives.
-    """
-    with torch.no_grad():
-        for name, sites in masks.items():
-            for site, mask in sites.items():
-                for value, keep in zip((updates[name][site].A, updates[name][site].B), mask, strict=True):
-                    if keep is not None:
-                        value.masked_fill_(~keep, 0.0)
 
 
 def require_survivors(entries: Mapping[str, int], final: float) -> None:

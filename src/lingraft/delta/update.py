@@ -62,7 +62,7 @@ def weighted_sum(terms: Sequence[tuple[float, Update]]) -> Update:
     """Return Σ w · ΔW exactly, as one update: the factors are concatenated along the rank.
 
     The weights and scales go into B, so any ranks and scales may be mixed; a sum of updates is an
-    update again, so composition closes.
+    update again, so composition closes. Factors in half precision become float32, since the products would not fit.
 
     Args:
         terms: Pairs of a weight and an update, all of one shape; at least one.
@@ -79,6 +79,10 @@ def weighted_sum(terms: Sequence[tuple[float, Update]]) -> Update:
     if len(terms) == 1 and terms[0][0] == 1.0:
         return terms[0][1]
     return Update(
-        torch.cat([update.A for _, update in terms]),
-        torch.cat([update.B * (weight * update.scale) for weight, update in terms], dim=1),
+        torch.cat([_wide(update.A) for _, update in terms]),
+        torch.cat([_wide(update.B) * (weight * update.scale) for weight, update in terms], dim=1),
     )
+
+
+def _wide(factor: Tensor) -> Tensor:
+    return factor.to(torch.promote_types(factor.dtype, torch.float32))

@@ -60,6 +60,7 @@ class Learner(ABC):
         self.weights = dict(weights)
         self.step = 0
         self.bad_epochs = 0
+        self.last_rate = 0.0
         self.last_loss = math.inf
         self.best_loss = math.inf
         self.best_epoch = 0
@@ -120,6 +121,11 @@ class Learner(ABC):
     def total_steps(self) -> int:
         """Steps until the end of the schedule."""
         return self.settings.epochs * self.steps_per_epoch
+
+    @property
+    def past(self) -> int:
+        """Steps that were taken, or that will not be since it stopped early."""
+        return self.total_steps if self.stopped else self.step
 
     @property
     def done(self) -> bool:

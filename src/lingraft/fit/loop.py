@@ -96,7 +96,7 @@ def fit(
     here.require_same("the run", name, "Give all of them the same text, base and settings.")
     checkpoints = None if work is None else Checkpoints(work, name, here)
     step = 0 if checkpoints is None else checkpoints.restore(learners)
-    reporter.start(sum(learner.total_steps for learner in learners), sum(learner.step for learner in learners))
+    reporter.start(sum(learner.total_steps for learner in learners), sum(learner.past for learner in learners))
     with _plain_attention(base), recomputing(base, regime.recompute), Routing(base) as routing, Stop(here) as stop:
         while active := [learner for learner in learners if not learner.done]:
             train_step(base, routing, active, reporter, here)
@@ -107,6 +107,8 @@ def fit(
                 reporter.epoch(learner)
             last = all(learner.done for learner in learners)
             signal = stop.asked()
+            if signal or last or ended or step % regime.checkpoint == 0:
+                _require_finite(learners)
             if checkpoints is not None and (signal or last or ended or step % regime.checkpoint == 0):
                 checkpoints.save(learners, step)
             if signal and not last:
@@ -188,8 +190,23 @@ def train_step(base: Base, routing: Routing, active: Sequence[Learner], reporter
                 f"the loss of {learner.name} must be finite, but is {loss} at step {learner.step}. "
                 "Lower fit.learning_rate; the last checkpoint is kept."
             )
+        learner.last_rate = learner.rate()
         learner.update(tokens[i])
         reporter.step(learner, loss)
+
+
+def _require_finite(learners: Sequence[Learner]) -> None:
+    """Check, before anything is kept of them, that no gradient has ruined what is trained though its loss was finite.
+
+    Raises:
+        TrainingError: If one has.
+    """
+    for learner in learners:
+        if not all(weights.values.isfinite().all() for weights in learner.weights.values()):
+            raise TrainingError(
+                f"the weights of {learner.name} must be finite, but are not after step {learner.step}. "
+                "Lower fit.learning_rate; the last checkpoint is kept."
+            )
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from lingraft.corpus import Pairs
 from lingraft.direction import Recipe
 from lingraft.fit.bridge import Swapped, bridge
 from lingraft.fit.fresh import fitting, named_sites
-from lingraft.fit.learner import Learner, Row
+from lingraft.fit.learner import Row
 from lingraft.fit.modular_learner import AdapterLearner, Task, require_partners
 from lingraft.fit.settings import Material, Training
 
@@ -68,7 +68,7 @@ class Modular(Training):
     layers: Layers = Layers()
     """In which layers the roles have updates."""
 
-    def learners(self, base: Base, material: Material) -> list[Learner]:
+    def learners(self, base: Base, material: Material) -> list[AdapterLearner]:
         """Return the two learners of each language of the corpus, input adapter first.
 
         Args:
@@ -79,13 +79,15 @@ class Modular(Training):
             One learner per language and role, in the order of the corpus.
 
         Raises:
-            DataError: If a text is not paired with English, or a language has no dev text.
+            DataError: If a text is not paired with English, or a language has two texts, or no dev text.
             ConfigError: If ``sites`` names what the base does not have, or the base has no bridges.
         """
         held_out = {foreign(pairs): pairs for pairs in material.dev}
-        learners: list[Learner] = []
+        learners: list[AdapterLearner] = []
         for pairs in material.corpus:
             language = foreign(pairs)
+            if any(learner.task.name.language == language for learner in learners):
+                raise DataError(f"`corpus` must hold one text of {language}, but holds two. Put their rows together.")
             if language not in held_out:
                 raise DataError(f"`dev` must hold text for {language}, but holds {', '.join(held_out) or 'none'}.")
             swapped = self._bridges(base, pairs.of(ENGLISH), language, material)

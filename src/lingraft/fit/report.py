@@ -75,7 +75,7 @@ class TensorBoard(Silent):
     def step(self, learner: Learner, loss: float) -> None:
         """Write the training loss and the learning rate."""
         self._writer.add_scalar(f"loss/{learner.name}", loss, learner.step)
-        self._writer.add_scalar(f"rate/{learner.name}", learner.rate(), learner.step)
+        self._writer.add_scalar(f"rate/{learner.name}", learner.last_rate, learner.step)
 
     def epoch(self, learner: Learner) -> None:
         """Write the best dev loss."""

@@ -68,7 +68,7 @@ class Weights:
             if mask is not None:
                 view.copy_(mask)
         self.alive = flat
-        self.values.mul_(flat)
+        self._clear(flat)
 
     @torch.no_grad()
     def update(self, rate: float, clip: float, scale: float = 1.0) -> None:
@@ -88,8 +88,11 @@ class Weights:
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()
         if self.alive is not None:
-            self.values.mul_(self.alive)
+            self._clear(self.alive)
         self.gradient.zero_()
+
+    def _clear(self, alive: Tensor) -> None:
+        self.values.mul_(alive).add_(0.0)  # adding turns −0 into 0, which is not stored
 
     def keep(self) -> None:
         """Keep the present values as the best ones."""

@@ -183,8 +183,7 @@ class Watcher:
         self._bar.console.print(
             f"{learner.name}  epoch {learner.epoch}  dev loss {learner.last_loss:.3f}{best}{stop}", highlight=False
         )
-        if learner.stopped:
-            self._bar.advance(self._task, learner.total_steps - learner.step)
+        self._bar.advance(self._task, learner.past - learner.step)
 
     def finish(self) -> None:
         """Take the bar away, if it is there."""

@@ -94,8 +94,7 @@ class Progress(Silent):
             "best_epoch": learner.best_epoch,
             "stopped": learner.stopped,
         }
-        skipped = learner.total_steps - learner.step if learner.stopped else 0
-        self._count("training", self._note["step"] + skipped, self._note["steps"])
+        self._count("training", self._note["step"] + learner.past - learner.step, self._note["steps"])
 
     def _count(self, state: str, done: int, total: int | None) -> None:
         self._note |= {"state": state, "step": done, "steps": total}
