@@ -20,6 +20,7 @@ from lingraft.delta import Routing
 from lingraft.direction import Recipe, attach, compose
 from lingraft.fit.batch import collate, losses
 from lingraft.library.mixing import Mixing, mixing, store
+from lingraft.library.using import router, steps
 from lingraft.measure.scores import score as score_texts
 from lingraft.probe.search import Plan, Trial, best, search
 from lingraft.probe.search_found import Gain
@@ -111,6 +112,16 @@ def test_a_stopped_search_goes_on_as_if_it_had_not(tmp_path, sampler, after):
         assert again.asked == []
 
 
+def test_a_grid_is_whole_though_the_store_holds_another(tmp_path):
+    space, plan = Space.of(SITES, "pair"), lambda trials: Plan("grid", trials, store=tmp_path / "store")
+    for count in (25, 36, 9):
+        alone = search(space, Bowl(), Plan("grid", count))
+        found = search(space, Bowl(), plan(count))
+        assert len(found) == count
+        assert {tuple(each.point.items()) for each in found} == {tuple(each.point.items()) for each in alone}
+        assert best(found).verdict == best(alone).verdict
+
+
 def test_a_store_that_is_none(tmp_path):
     (tmp_path / "store").write_text("this is no journal\n" * 3)
     with pytest.raises(LibraryError, match="store of trials"):
@@ -165,6 +176,12 @@ def test_lines_are_parted_without_overlap():
     seen, unseen = Lines(tuple("abcdefg"), tuple("ABCDEFG")).parted()
     assert (seen.sources, unseen.sources) == (tuple("abdeg"), tuple("cf"))
     assert [text.lower() for text in seen.references] == list(seen.sources)
+    doubled = Lines(tuple("abcdefgabcdefgxyc"), tuple("ABCDEFGABCDEFGFYX"))
+    seen, unseen = doubled.parted()
+    for side in ("sources", "references"):
+        assert not set(getattr(seen, side)) & set(getattr(unseen, side))
+    assert sorted(seen.sources + unseen.sources) == sorted(doubled.sources)
+    assert unseen.sources == tuple("cfcfxc")  # x shares a reference with f
 
 
 def test_the_field_goes_through_its_points():
@@ -198,7 +215,7 @@ def test_the_verb_finds_stores_and_goes_on(stage, tmp_path, monkeypatch):
     files = [tmp_path / "a.json", tmp_path / "a.svg"]
     words = ["deu_Latn-French", "--trials", "9", "--save", "--json", str(files[0]), "--svg", str(files[1])]
     # Random adapters gain nothing on purpose; what is stored is asked of a gain that is put there.
-    monkeypatch.setattr("lingraft.probe.search_run.gain", lambda *_: Gain(1.5, 0.5, 2.5, 0.01, 12))
+    monkeypatch.setattr("lingraft.probe.search_run.gain", lambda *_: Gain(1.5, 0.5, 2.5, 0.01, 12, 0.01))
     output = stage.run(*words)
     assert "+1.50 (+0.5 … +2.5)" in output
     (data,) = json.loads(files[0].read_text())["directions"]
@@ -219,10 +236,37 @@ def test_the_verb_finds_stores_and_goes_on(stage, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("difference", "p"), [(1.5, 0.2), (-1.5, 0.01), (0.0, 1.0)])
 def test_what_may_be_chance_is_not_stored(stage, monkeypatch, difference, p):
-    monkeypatch.setattr("lingraft.probe.search_run.gain", lambda *_: Gain(difference, -2.5, 2.5, p, 12))
+    monkeypatch.setattr("lingraft.probe.search_run.gain", lambda *_: Gain(difference, -2.5, 2.5, p, 12, p))
     output = stage.run("epo_Latn-fra_Latn", "--trials", "2", "--save")
     assert "may be chance" in output
     assert not (stage.library.path / "recipes" / "epo_Latn-fra_Latn.yaml").exists()
+
+
+def test_more_directions_ask_for_more_certainty(stage, monkeypatch):
+    monkeypatch.setattr("lingraft.probe.search_run.gain", lambda *_: Gain(1.5, 0.1, 2.5, 0.03, 12, 0.03))
+    output = stage.run("epo_Latn-fra_Latn", "fra_Latn-epo_Latn", "--trials", "2", "--save")
+    assert output.count("may be chance (p 0.060") == 2
+    assert "wrote" in stage.run("epo_Latn-fra_Latn", "--trials", "2", "--save")
+    (stage.library.path / "recipes" / "epo_Latn-fra_Latn.yaml").unlink()
+
+
+def test_what_went_through_english_is_compared_as_it_was_and_goes_at_once_if_that_is_better(stage, monkeypatch):
+    direction = Direction("fra_Latn", "deu_Latn")
+    store(stage.library, direction, Mixing(via="pivot"))
+    heard = []
+
+    def gain(before, after, lines):
+        heard.append((before.outputs, lines.sources))
+        return Gain(1.5, 0.5, 2.5, 0.01, len(lines), 0.01)
+
+    monkeypatch.setattr("lingraft.probe.search_run.gain", gain)
+    stage.run(str(direction), "--trials", "2", "--save")
+    ((outputs, sources),) = heard
+    legs = steps(direction, "pivot")
+    with attach(stage.library.base, router(stage.library, legs)) as translator:
+        english = translator.translate(list(sources), legs[0])
+        assert tuple(translator.translate(english, legs[1])) == outputs
+    assert mixing(stage.library, direction).via == "direct"
 
 
 @pytest.mark.parametrize("over", ["ratio", "layers"])
@@ -245,6 +289,14 @@ def test_what_others_found_is_tried_early(stage, tmp_path):
 def test_bad_input(stage, tmp_path):
     with pytest.raises(LanguageError, match="hyphen"):
         stage.run("deu_Latn")
+    with pytest.raises(LanguageError, match="two languages, but is 'de-deu_Latn'"):
+        stage.run("de-deu_Latn")
+    same = tmp_path / "same"
+    same.mkdir()
+    for code in ("deu_Latn", "fra_Latn"):
+        (same / f"test.{code}.txt").write_text("one\ntwo\n" * 20)
+    with pytest.raises(DataError, match="many come more than once"):
+        stage.run("deu_Latn-fra_Latn", testset=str(same / "test.{lang}.txt"))
     with pytest.raises(LibraryError, match="eng_Latn"):
         stage.run("deu_Latn-eng_Latn")
     with pytest.raises(DataError, match="folder that exists"):

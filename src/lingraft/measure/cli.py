@@ -89,6 +89,11 @@ def measure(
         raise ConfigError("`recipe.source=…` must not come with `--recipe` or `--method`, but does. Drop one.")
     if choose and not {"direct", "pivot"} <= set(vias.split(",")):
         raise ConfigError(f"`--via` must hold direct and pivot for `--choose`, but is {vias!r} instead.")
+    if choose and (weights or recipe or method or beam > 1):
+        raise ConfigError(
+            "`--choose` must be of directions as they are served, but other weights, a `--recipe`, a `--method` or a "
+            "`--beam` are given. Drop them; `lingraft search --save` stores other weights."
+        )
     require_places(json_path, html_path, outputs_path)
     served = weights is recipe is method is wanted is limit is None and beam == 1 and not choose
     lines = read_testset(testset, wanted, limit)

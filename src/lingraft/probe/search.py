@@ -70,21 +70,26 @@ def search(
         known: Told of the number of trials that the store holds.
 
     Returns:
-        ``plan.trials`` trials, or as many as the grid has.
+        ``plan.trials`` trials, or more where the store holds more; of a grid its points, whatever else is in the store.
 
     Raises:
         ConfigError: If the grid cannot be that small, or the extra is not installed.
         LibraryError: If the store cannot be read or written.
     """
     given = space.grid(plan.trials) if plan.sampler == "grid" else [space.point(recipe) for recipe in first]
-    wanted = len(given) if plan.sampler == "grid" else plan.trials
+    wanted = plan.trials
     with _study(plan) as (study, distributions):
         axes = distributions(space.bounds)
         done = [trial.params for trial in _finished(study)]
-        known(min(len(done), wanted))
         # A candidate that one finds twice among the first ones is tried once.
-        queue = [dict(each) for each in dict.fromkeys(tuple(point.items()) for point in given)]
-        queue = [point for point in queue if not any(_same(point, each) for each in done)][: max(0, wanted - len(done))]
+        points = [dict(each) for each in dict.fromkeys(tuple(point.items()) for point in given)]
+        queue = [point for point in points if not any(_same(point, each) for each in done)]
+        if plan.sampler == "grid":
+            wanted = len(done) + len(queue)
+            known(len(points) - len(queue))
+        else:
+            queue = queue[: max(0, wanted - len(done))]
+            known(min(len(done), wanted))
         while queue:
             batch, queue = queue[: max(plan.batch, STARTUP)], queue[max(plan.batch, STARTUP) :]
             for point, verdict in zip(batch, score([space.recipe(point) for point in batch]), strict=True):
@@ -102,6 +107,7 @@ def search(
         return tuple(
             Trial(trial.params, Verdict(trial.value, trial.user_attrs.get("chrf"), trial.user_attrs.get("off_target")))
             for trial in _finished(study)
+            if plan.sampler != "grid" or any(_same(trial.params, point) for point in points)
         )
 
 

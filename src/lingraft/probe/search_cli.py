@@ -18,7 +18,7 @@ from lingraft.library.mixing import store
 from lingraft.measure.cli import require_places
 from lingraft.measure.labels import short_codes
 from lingraft.measure.results import write_text
-from lingraft.probe.search_found import Found, to_json
+from lingraft.probe.search_found import Found, corrected, to_json
 from lingraft.probe.search_run import LEAST, Wanted, search_direction, versions
 from lingraft.probe.surface import search_svg
 
@@ -80,8 +80,10 @@ def search_command(
                 task = shown.add_task(str(where), total=total)
                 return lambda ready: shown.advance(task, ready)
 
-            found.append(search_direction(library, direction, lines, wanted, start))
-        _save(library, found[-1], lines.origin, save)
+            found.append(search_direction(library, direction, lines, wanted, start, found))
+    found = corrected(found)
+    for each in found:
+        _save(library, each, lines.origin, save)
     Console().print(_table(found))
     click.echo("Gains are on the lines that the search did not see, against how the direction was made before.")
     if json_path is not None:
@@ -94,23 +96,26 @@ def search_command(
 
 def _direction(word: str) -> Direction:
     codes = word.split("-")
-    if len(codes) != 2 or parse(codes[0]) == parse(codes[1]):
+    if len(codes) != 2:
         raise LanguageError(
             f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {word!r:.60}."
         )
-    return Direction(*map(parse, codes))
+    direction = Direction(*map(parse, codes))
+    if direction.source == direction.target:
+        raise LanguageError(f"`direction` must have two languages, but is {word!r:.60}.")
+    return direction
 
 
 def _save(library: Library, found: Found, testset: str, save: bool) -> None:
-    """Store what was found, so that later directions begin with it, or say why not."""
+    """Store what was found, or say why not."""
     gain = found.gain
-    if save and gain.difference > 0 and gain.p < SURE:
+    if save and gain.difference > 0 and gain.adjusted < SURE:
         made = found.mixing(testset, versions(library, found.direction))
         click.echo(f"wrote {store(library, found.direction, made)}", err=True)
     elif save:
         click.echo(
             f"{found.direction} stays as it was: a gain of {gain.difference:+.2f} on {gain.lines} unseen lines may be "
-            f"chance (p {gain.p:.3f}, and must be below {SURE}). More lines can tell.",
+            f"chance (p {gain.adjusted:.3f}, and must be below {SURE}). More lines can tell.",
             err=True,
         )
 
@@ -119,7 +124,7 @@ def _table(found: list[Found]) -> Table:
     """Return what came of each direction."""
     table = Table(title="Best recipes", title_style="", box=None, padding=(0, 2, 0, 0))
     names = short_codes(list(dict.fromkeys(code for each in found for code in each.direction)))
-    for heading in ("direction", "source, target", "chrF++", "gain (95 %)", "p", "off target, %"):
+    for heading in ("direction", "source, target", "chrF++", "gain (95 %)", "p (Holm)", "off target, %"):
         table.add_column(heading, no_wrap=heading != "source, target")
     for each in found:
         gain, (before, best) = each.gain, each.unseen
@@ -128,7 +133,7 @@ def _table(found: list[Found]) -> Table:
             "; ".join(f"{a:.2f}, {b:.2f}" for a, b in each.space.pairs(each.best.point).values()),
             f"{before.chrf:.1f} → {best.chrf:.1f}",
             f"{gain.difference:+.2f} ({gain.low:+.1f} … {gain.high:+.1f})",
-            f"{gain.p:.3f}",
+            f"{gain.adjusted:.3f}",
             f"{before.off_target:.1f} → {best.off_target:.1f}",
         )
     return table

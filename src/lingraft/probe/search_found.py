@@ -14,11 +14,12 @@ from lingraft.direction import Recipe
 from lingraft.library.mixing import Mixing
 from lingraft.measure.classes import chrf_of, statistics
 from lingraft.measure.contrast import interval
+from lingraft.measure.significance import holm
 from lingraft.probe.search import Trial, best
 from lingraft.probe.search_judge import Lines, Verdict
 from lingraft.probe.search_space import Space
 
-_SAMPLES = 1000
+_SAMPLES = 10_000  # so many that a correction over hundreds of directions leaves what can be sure
 _SEED = 12345
 
 
@@ -31,6 +32,8 @@ class Gain:
     high: float
     p: float
     lines: int
+    adjusted: float
+    """p, corrected for the number of directions that were searched together (see `corrected`)."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,14 @@ class Found:
         gain, (_, verdict) = self.gain, self.unseen
         found = {
             "chrf": f"{verdict.chrf:.2f} on {gain.lines} lines that the search did not see",
-            "gain": f"{gain.difference:+.2f}, 95 % from {gain.low:+.2f} to {gain.high:+.2f}, p {gain.p:.3f}",
+            "gain": f"{gain.difference:+.2f}, 95 % from {gain.low:+.2f} to {gain.high:+.2f}, p {gain.adjusted:.3f}",
             "off target": f"{verdict.off_target:.1f} %",
             "search": f"{self.sampler} over {self.space.over} by {self.objective}, {len(self.trials)} trials, "
             f"{self.seen} lines",
             "testset": testset,
             "adapters": versions,
         }
-        return replace(self.before, recipe=self.recipe, method=self.method, found=found)
+        return replace(self.before, via="direct", recipe=self.recipe, method=self.method, found=found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
@@ -98,6 +101,12 @@ class Found:
             "unseen": {"before": _verdict(self.unseen[0]), "best": _verdict(self.unseen[1])},
             "gain": vars(self.gain),
         }
+
+
+def corrected(found: Sequence[Found]) -> list[Found]:
+    """Return the outcomes of several directions with p-values that are corrected for their number (Holm 1979)."""
+    values = holm([each.gain.p for each in found])
+    return [replace(each, gain=replace(each.gain, adjusted=p)) for each, p in zip(found, values, strict=True)]
 
 
 def to_json(found: Sequence[Found]) -> str:
@@ -119,7 +128,8 @@ def gain(before: Verdict, after: Verdict, lines: Lines) -> Gain:
     counts = [statistics(verdict.outputs, lines.references) for verdict in (after, before)]
     drawn = np.random.default_rng(_SEED).multinomial(len(lines), np.full(len(lines), 1 / len(lines)), size=_SAMPLES)
     mean = float(chrf_of(counts[0].sum(0)) - chrf_of(counts[1].sum(0)))
-    return Gain(mean, *interval(mean, chrf_of(drawn @ counts[0]) - chrf_of(drawn @ counts[1])), len(lines))
+    low, high, p = interval(mean, chrf_of(drawn @ counts[0]) - chrf_of(drawn @ counts[1]))
+    return Gain(mean, low, high, p, len(lines), p)
 
 
 def _verdict(verdict: Verdict) -> dict[str, float | None]:

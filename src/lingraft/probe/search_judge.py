@@ -49,15 +49,22 @@ class Lines:
         return len(self.sources)
 
     def parted(self) -> tuple[Lines, Lines]:
-        """Return the lines to search on, and every third, which only the outcome may see."""
-        return tuple(  # type: ignore[return-value]
-            Lines(*(tuple(line for i, line in enumerate(lines) if (i % 3 == 2) is held) for lines in self._both))
-            for held in (False, True)
-        )
+        """Return the lines to search on, and every third, which only the outcome may see.
 
-    @property
-    def _both(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return self.sources, self.references
+        A line that shares a sentence with an earlier one goes where that went.
+        """
+        parts: tuple[list[tuple[str, str]], list[tuple[str, str]]] = [], []
+        held: dict[tuple[int, str], bool] = {}
+        count = 0
+        for line in zip(self.sources, self.references, strict=True):
+            sides = list(enumerate(line))
+            known = [held[side] for side in sides if side in held]
+            apart = known[0] if known else count % 3 == 2
+            count += not known
+            held |= dict.fromkeys(sides, apart) | {side: held[side] for side in sides if side in held}
+            parts[apart].append(line)
+        seen, unseen = (Lines(tuple(a for a, _ in part), tuple(b for _, b in part)) for part in parts)
+        return seen, unseen
 
 
 class Judge:
@@ -84,7 +91,7 @@ class Judge:
         )
         self._recipe = library.recipe
         self._identifier = identifier
-        self._batch = batch
+        self.batch = batch
 
     def route(self, made: Mixing) -> Route:
         """Return the route of a candidate."""
@@ -103,12 +110,14 @@ class Judge:
         Returns:
             One verdict per candidate.
         """
-        found = []
-        for outputs in self._translations([self.route(made) for made in candidates], lines.sources, advance):
-            chrf = float(chrf_of(statistics(outputs, lines.references).sum(0)))
-            wrong = sum(not self._identifier.accepts(text, self.direction.target) for text in outputs) / len(outputs)
-            found.append(Verdict(chrf * (1 - wrong), chrf, 100 * wrong, tuple(outputs)))
-        return found
+        outputs = self._translations([self.route(made) for made in candidates], lines.sources, advance)
+        return [self.verdict(each, lines) for each in outputs]
+
+    def verdict(self, outputs: Sequence[str], lines: Lines) -> Verdict:
+        """Return what translations of some lines are worth, see `scores`."""
+        chrf = float(chrf_of(statistics(outputs, lines.references).sum(0)))
+        wrong = sum(not self._identifier.accepts(text, self.direction.target) for text in outputs) / len(outputs)
+        return Verdict(chrf * (1 - wrong), chrf, 100 * wrong, tuple(outputs))
 
     def losses(self, candidates: Sequence[Mixing], lines: Lines, advance: Advance | None = None) -> list[Verdict]:
         """Return verdicts by the mean cross-entropy per token of the references, negated; nothing is generated."""
@@ -150,7 +159,7 @@ class Judge:
         jobs.sort(key=lambda job: (-len(job.row.source), job.row.source))  # of like length: little padding
         done: list[dict[str, str]] = [{} for _ in routes]
         with Routing(self.base) as routing:
-            for key, answer in fill(Stream(self.base, routing), jobs, self._batch):
+            for key, answer in fill(Stream(self.base, routing), jobs, self.batch):
                 i, sentence = cast(tuple[int, str], key)
                 done[i][sentence] = answer
                 if advance:

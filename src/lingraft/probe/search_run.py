@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from lingraft.atoms import ConfigError, DataError, Direction, Role
 from lingraft.corpus import TestSet
-from lingraft.direction import Recipe
+from lingraft.direction import Recipe, attach
 from lingraft.library import Library
 from lingraft.library.mixing import Mixing, mixing, stored_directions
+from lingraft.library.using import router, steps
 from lingraft.measure.run import identifier
 from lingraft.probe.search import Plan, Sampler, best, search
 from lingraft.probe.search_found import Found, gain
 from lingraft.probe.search_gradient import Learning, learn
-from lingraft.probe.search_judge import Advance, Judge, Lines
+from lingraft.probe.search_judge import Advance, Judge, Lines, Verdict
 from lingraft.probe.search_space import Over, Space
 
 LEAST = 30
@@ -54,8 +55,9 @@ def search_direction(
     testset: TestSet,
     wanted: Wanted,
     start: Callable[[int], Advance] = lambda total: lambda ready: None,
+    others: Sequence[Found] = (),
 ) -> Found:
-    """Search the weights of a direction.
+    """Search the weights of a direction, whose adapters are put together; it may go through English until now.
 
     Args:
         library: The library with its base.
@@ -63,6 +65,7 @@ def search_direction(
         testset: Dev lines of both.
         wanted: How to search.
         start: Told of the number of sentences to pass; returns what to call as they do.
+        others: Searches of other directions; what they found is tried first.
 
     Returns:
         What was found, whether or not it is better than what is there.
@@ -77,14 +80,20 @@ def search_direction(
     if len(lines) < LEAST:
         raise DataError(f"`--testset` must have at least {LEAST} lines, but has {len(lines)} instead. Give more.")
     before = mixing(library, direction)
-    made = before if wanted.method is None else replace(before, method=wanted.method)
+    made = replace(before, via="direct", method=wanted.method or before.method)
     seen, unseen = lines.parted()
+    if len(unseen) < LEAST // 3:
+        raise DataError(
+            f"`--testset` must have at least {LEAST} different lines, but has {len(set(lines.sources))} among "
+            f"{len(lines)}: many come more than once. Give more different ones."
+        )
     judge = Judge(library, direction, identifier(library), wanted.batch)
     space = Space.of(library.base.sites, wanted.over, wanted.groups)
     total = len(space.grid(wanted.trials)) if wanted.sampler == "grid" else wanted.trials
     generates = wanted.objective == "chrf" and wanted.sampler != "gradient"
     each = judge.sentences(seen) if generates else len(seen)
-    advance = start(total * each + 2 * judge.sentences(unseen))
+    legs = steps(direction, before.via)
+    advance = start(total * each + (1 + len(legs)) * judge.sentences(unseen))
     if wanted.sampler == "gradient":
         if made.method != "linear":
             raise ConfigError(f"`--sampler gradient` must come with linear merging, but the method is {made.method}.")
@@ -94,10 +103,13 @@ def search_direction(
         score = judge.scores if generates else judge.losses
         evaluate = lambda recipes: score([replace(made, recipe=recipe) for recipe in recipes], seen, advance)
         plan = _plan(library, judge, made, space, seen, wanted, wanted.sampler)
-        first = _first(library, direction, made)
+        first = _first(library, direction, made, others)
         trials = search(space, evaluate, plan, first, lambda known: advance(known * each))
     after = replace(made, recipe=space.recipe(best(trials).point))
-    verdicts = judge.scores([before, after], unseen, advance)
+    now = (
+        _through(library, legs, judge, unseen, advance) if len(legs) > 1 else judge.scores([before], unseen, advance)[0]
+    )
+    (then,) = judge.scores([after], unseen, advance)
     return Found(
         direction,
         space,
@@ -107,8 +119,8 @@ def search_direction(
         trials,
         before,
         made.method,
-        (verdicts[0], verdicts[1]),
-        gain(verdicts[0], verdicts[1], unseen),
+        (now, then),
+        gain(now, then, unseen),
     )
 
 
@@ -135,12 +147,24 @@ def _plan(
     )
 
 
-def _first(library: Library, direction: Direction, made: Mixing) -> list[Recipe]:
+def _through(library: Library, legs: Sequence[Direction], judge: Judge, lines: Lines, advance: Advance) -> Verdict:
+    """Return the verdict of translating in several directions, one after the other."""
+    texts = list(lines.sources)
+    with attach(library.base, router(library, legs)) as translator:
+        for leg in legs:
+            texts = translator.translate(texts, leg, batch_size=judge.batch)
+            advance(judge.sentences(lines))
+    return judge.verdict(texts, lines)
+
+
+def _first(library: Library, direction: Direction, made: Mixing, others: Sequence[Found]) -> list[Recipe]:
     """Return the recipes to try first: what is there, the plain sum, and what other directions have found.
 
     Those that share a language with the direction come first.
     """
-    others = {where: each.recipe for where, each in stored_directions(library).items() if where != direction}
-    near = sorted(others, key=lambda where: -sum(a == b for a, b in zip(where, direction, strict=True)))
-    found = [others[where] for where in near]
+    known = {where: each.recipe for where, each in stored_directions(library).items()}
+    known |= {each.direction: each.recipe for each in others}
+    known.pop(direction, None)
+    near = sorted(known, key=lambda where: -sum(a == b for a, b in zip(where, direction, strict=True)))
+    found = [known[where] for where in near]
     return [made.recipe or library.recipe, Recipe(), *[recipe for recipe in found if recipe is not None][:_OTHERS]]
