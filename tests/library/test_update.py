@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import tiny
 from lingraft.atoms import LibraryError, Role
 from lingraft.cli import app
-from lingraft.library import Library
+from lingraft.library import Library, grow
 from lingraft.library.progress import Progress, trainings
 
 SETTINGS = ("fit.epochs=1", "fit.rank=2", "fit.precision=fp32", "fit.rows=16")
@@ -59,3 +59,28 @@ def test_what_is_not_installed_is_not_updated(grown):
     assert Library.open(path).languages() == ("deu_Latn",)
     plan = lingraft("update", "German", *more, "--dry-run")
     assert (plan.exit_code, "rank 2" in plan.output) == (0, True)
+
+
+def test_the_very_same_training_is_not_done_again(grown, monkeypatch):
+    path, more = grown
+    before, trained = Library.open(path).pointer("deu_Latn"), []
+    whole = grow.fit
+    monkeypatch.setattr(
+        grow, "fit", lambda base, corpus, *a, **k: (trained.append(len(corpus)), whole(base, corpus, *a, **k))[1]
+    )
+    again = lingraft("add", "deu_Latn", *more, *SETTINGS)
+    assert again.output.splitlines()[-1].startswith("nothing new for German")
+    assert "German is in the library already; what it has now stays in its history" in again.output
+    assert (trained, Library.open(path).pointer("deu_Latn")) == ([], before)
+    folder = path.parent
+    (folder / "eng_Latn-fra_Latn.tsv").write_text("".join(f"english {i} c d\tfra {i} a b\n" for i in range(24)))
+    both = lingraft("add", "deu_Latn", "fra_Latn", *more, *SETTINGS)
+    assert both.exit_code == 0, both.exception
+    assert trained == [1]  # French alone
+    for words in (["fit.seed=3"], ["--dev", str(folder / "{a}-{b}.tsv")]):
+        assert lingraft("add", "fra_Latn", *more, *SETTINGS, *words).output.splitlines()[-1].startswith("added French")
+    text = folder / "deu_Latn-eng_Latn.tsv"
+    text.write_text(text.read_text().replace("english 7", "english seven"))
+    assert lingraft("add", "deu_Latn", *more, *SETTINGS).output.splitlines()[-1].startswith("added German")
+    assert trained == [1] * 4
+    Library.open(path).remove("fra_Latn")

@@ -2,6 +2,7 @@
 
 from lingraft.corpus.pairs import Pairs, between, clean, overlap, read, remarks, split_dev
 from lingraft.corpus.profile import Identifier, Profile
+from lingraft.corpus.suspicion import suspicions
 from lingraft.corpus.testset import TestSet, read_testset
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "read_testset",
     "remarks",
     "split_dev",
+    "suspicions",
 ]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from lingraft.atoms import ENGLISH, Direction, LanguageError, Role
+from lingraft.atoms import ENGLISH, Direction, LanguageError, LibraryError, Role
 from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.direction import attach
@@ -31,6 +33,7 @@ from lingraft.library.console import (
 )
 from lingraft.library.grow import grow, plan, require_scope
 from lingraft.library.like import borrow, read_like
+from lingraft.library.manifest import Pointer
 from lingraft.library.mixing import chosen, mixing
 from lingraft.library.store import Library
 from lingraft.library.using import router, steps
@@ -85,11 +88,22 @@ def add(
     if dry_run:
         return
     command = shlex.join(["lingraft", *sys.argv[1:]])
+    before = {} if library is None else _pointers(library, languages)
     with Watcher() as watcher:
         reporters: list[Reporter] = [watcher, *([TensorBoard(tensorboard)] if tensorboard else [])]
         pointers = grow(base, path, wanted, reporter=Several(*reporters), command=command)
     for language, pointer in pointers.items():
-        click.echo(f"added {name(language)} ({language}): source {pointer.source}, target {pointer.target}")
+        done = "nothing new for" if pointer == before.get(language) else "added"
+        click.echo(f"{done} {name(language)} ({language}): source {pointer.source}, target {pointer.target}")
+
+
+def _pointers(library: Library, languages: Sequence[str]) -> dict[str, Pointer]:
+    """Return the pointers of those languages that are installed; damaged ones are about to be mended."""
+    found = {}
+    for language in languages:
+        with contextlib.suppress(LibraryError):
+            found[language] = library.pointer(language)
+    return found
 
 
 @click.command("list")

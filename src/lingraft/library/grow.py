@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 import lingraft
-from lingraft.atoms import ENGLISH, AdapterName, ConfigError, LanguageError, Role
+from lingraft.atoms import (
+    ENGLISH,
+    AdapterError,
+    AdapterName,
+    ConfigError,
+    DataError,
+    LanguageError,
+    LibraryError,
+    Role,
+)
 from lingraft.atoms.languages import name
 from lingraft.base import Base
-from lingraft.corpus import Pairs, read, remarks
+from lingraft.corpus import Pairs, read, remarks, suspicions
 from lingraft.corpus.profile import Profile
 from lingraft.fit import Context, Modular, Reporter, Trained, Training, fit, hold_out
+from lingraft.fit.modular import foreign
 from lingraft.fit.parallel import team
 from lingraft.library import like, manifest
 from lingraft.library.like import require_named
@@ -36,6 +47,12 @@ class Plan:
     notes: tuple[str, ...]
     context: Context
 
+    def without(self, languages: Container[str]) -> Plan:
+        """Return the plan without some languages."""
+        left = [i for i, language in enumerate(self.languages) if language not in languages]
+        chosen = lambda values: tuple(values[i] for i in left)
+        return replace(self, languages=chosen(self.languages), corpus=chosen(self.corpus), dev=chosen(self.dev))
+
     def describe(self, base: Base) -> str:
         """Return the plan as text."""
         per_role = {
@@ -53,7 +70,7 @@ class Plan:
             + ", ".join(f"{n / 1e3:.0f} k parameters ({100 * n / total:.2f} %) as {r}" for r, n in per_role.items()),
         ]
         for pairs, dev in zip(self.corpus, self.dev, strict=True):
-            language = pairs.b if pairs.a == ENGLISH else pairs.a
+            language = foreign(pairs)
             lines.append(
                 f"text      {name(language)} ({language}): {len(pairs.left)} pairs with English, "
                 f"{len(dev.left)} for dev, from {pairs.origin}"
@@ -86,7 +103,7 @@ def plan(
 
     Raises:
         LanguageError: If a language is English, given twice, or the base's format can't name it.
-        DataError: If text is missing or malformed.
+        DataError: If text is missing or malformed, or holds no letters.
         ConfigError: If a setting does not fit the base.
     """
     for language in languages:
@@ -100,7 +117,15 @@ def plan(
         regime.sites_of(base, role, context.recipe)
     corpus = read(pattern, languages)
     given = [] if dev_pattern is None else read(dev_pattern, languages)
-    notes = remarks(corpus, given)
+    for pairs in corpus:
+        if not any(letter.isalpha() for line in pairs.of(foreign(pairs)) for letter in line):
+            raise DataError(f"`{pairs.origin}` must hold letters in {foreign(pairs)}, but holds none. Give other text.")
+    notes = remarks(corpus, given) + suspicions(corpus)
+    notes += [
+        f"{name(language)} is in the library already; what it has now stays in its history (`lingraft rollback`)"
+        for language in languages
+        if library is not None and library.places.installed(language)
+    ]
     corpus, dev = (corpus, given) if given else hold_out(corpus, regime.seed)
     return Plan(tuple(languages), tuple(corpus), tuple(dev), regime, tuple(notes), context)
 
@@ -129,6 +154,8 @@ def grow(
 ) -> dict[str, Pointer]:
     """Train what a plan says and install it; run again after an interruption, it goes on where it was.
 
+    A language whose installed adapters came of the very same (text, settings, base) is not trained again.
+
     Args:
         base: The base.
         path: The library; made if there is none.
@@ -153,6 +180,13 @@ def grow(
     here = team()
     library = here.first(lambda: Library.ensure(path, base, scope=wanted.regime.scope))
     require_scope(library, wanted.regime)
+    causes = {language: _cause(base, wanted, i) for i, language in enumerate(wanted.languages)}
+    there = {
+        language: library.pointer(language) for language in causes if _trained(library, language, causes[language])
+    }
+    wanted = wanted.without(there)
+    if not wanted.languages:
+        return there if here.lead else {}
     with watched(path, wanted.languages, reporter) as told:
         run = fit(
             base,
@@ -170,14 +204,38 @@ def grow(
         modules[language] = LanguageModule(
             source.adapter,
             target.adapter,
-            record([(pairs, source.rows)], wanted.regime, source, command),
-            record([(pairs, target.rows)], wanted.regime, target, command),
+            record([(pairs, source.rows)], wanted.regime, source, command, cause=causes[language]),
+            record([(pairs, target.rows)], wanted.regime, target, command, cause=causes[language]),
             profiles[language],
         )
     pointers = here.led(lambda: library.add(modules)) or {}
     if run.checkpoints is not None:
         run.checkpoints.clear()
-    return pointers
+    return there | pointers if here.lead else {}
+
+
+def _cause(base: Base, wanted: Plan, index: int) -> str:
+    """Return the sha256 of all that decides the adapters of one language of a plan."""
+    facts = (
+        wanted.regime.model_dump_json(exclude={"shard"}),
+        (
+            base.fingerprint,
+            base.tokenizer_hash,
+            base.format.hash,
+            *like.describe(base, wanted.languages[index : index + 1]),
+        ),
+        wanted.context.identity,
+        [(pairs.a, pairs.b, pairs.left, pairs.right) for pairs in (wanted.corpus[index], wanted.dev[index])],
+    )
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _trained(library: Library, language: str, cause: str) -> bool:
+    """Say whether the installed adapters of a language came of that; damaged ones did not."""
+    try:
+        return all(library.stored(language, role).manifest.record.training.cause == cause for role in Role)
+    except (LibraryError, AdapterError):
+        return False
 
 
 @contextmanager
@@ -213,6 +271,7 @@ def record(
     trained: Trained,
     command: str | None,
     together: Sequence[str] = (),
+    cause: str | None = None,
 ) -> Record:
     """Return how an adapter came to be; of a file only the name is kept, not where it lay.
 
@@ -222,6 +281,7 @@ def record(
         trained: The adapter and how its training went.
         command: The command line.
         together: The languages that were trained jointly; none: the adapter was trained alone.
+        cause: The sha256 of all that decided the result.
 
     Returns:
         The record for its manifest.
@@ -238,5 +298,6 @@ def record(
             torch=torch.__version__,
             command=command,
             together=tuple(together),
+            cause=cause,
         ),
     )

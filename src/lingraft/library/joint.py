@@ -12,7 +12,7 @@ from lingraft.atoms import AdapterName, ConfigError, LibraryError, Role
 from lingraft.atoms.config import Settings
 from lingraft.atoms.languages import name
 from lingraft.base import Base
-from lingraft.corpus import Pairs, between, remarks
+from lingraft.corpus import Pairs, between, remarks, suspicions
 from lingraft.corpus.profile import Profile
 from lingraft.direction import Recipe
 from lingraft.fit import Indexing, Joint, Reporter, Run, fit, hold_out
@@ -101,7 +101,7 @@ def plan_joint(base: Base, languages: Sequence[str], pairs: str, dev: str | None
         require_named(base, language)
     layout = regime.layout(base, sorted(languages))
     given = [] if dev is None else between(dev, languages)
-    notes = remarks(corpus, given)
+    notes = remarks(corpus, given) + suspicions(corpus)
     corpus, held_out = (corpus, given) if given else hold_out(corpus, regime.seed)
     counts = {
         adapter: sum(rank * sum(base.shape(site)) for site, rank in ranks.items()) + token_parameters(base, adapter)

@@ -86,7 +86,7 @@ class DataSource(Stored):
 class Training(Stored):
     """How an adapter was trained."""
 
-    later = ("together",)
+    later = ("together", "cause")
 
     seed: int
     settings: dict[str, Any]
@@ -101,6 +101,9 @@ class Training(Stored):
     command: str | None = None
     together: tuple[str, ...] = ()
     """Languages whose adapters were trained jointly with this one, its own included; none: it was trained alone."""
+    cause: str | None = Field(default=None, pattern=_SHA256)
+    """sha256 of all that decided the result: text, dev text, settings, base, frozen adapters. The same again would be
+    the same training."""
 
 
 class Scored(Stored):
