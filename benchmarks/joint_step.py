@@ -35,7 +35,7 @@ from lingraft.delta import Routing
 from lingraft.fit import Joint, Silent
 from lingraft.fit.joint_learner import JointLearner
 from lingraft.fit.learner import Row
-from lingraft.fit.loop import train_step
+from lingraft.fit.step import train_step
 
 LANGUAGES, RESIDENT = 12, 200
 

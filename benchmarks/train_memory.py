@@ -28,8 +28,8 @@ from train_step import learners, peft_step, rows
 
 from lingraft.delta import Routing
 from lingraft.fit import Modular, Silent
-from lingraft.fit.loop import train_step
 from lingraft.fit.recompute import recomputing
+from lingraft.fit.step import train_step
 
 WAYS = ("base", "lingraft", "recompute", "peft", "peft recompute")
 

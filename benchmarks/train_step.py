@@ -37,9 +37,9 @@ from lingraft.delta import Routing
 from lingraft.fit import Modular, Silent
 from lingraft.fit.batch import collate, costs_of, losses, pack
 from lingraft.fit.learner import Row
-from lingraft.fit.loop import train_step
 from lingraft.fit.memory import keep_freed_memory
 from lingraft.fit.modular import AdapterLearner, Task
+from lingraft.fit.step import train_step
 from lingraft.fit.weights import side_by_side
 
 

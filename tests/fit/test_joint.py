@@ -19,8 +19,8 @@ from lingraft.fit import Full, Joint, Material, Pruning, Silent, fit
 from lingraft.fit.batch import collate, losses
 from lingraft.fit.joint_learner import EVERYONE, JointLearner
 from lingraft.fit.learner import Row
-from lingraft.fit.loop import dev_loss, train_step
 from lingraft.fit.multi import shares
+from lingraft.fit.step import dev_loss, train_step
 
 LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn")
 REGIME = Joint(

@@ -15,7 +15,7 @@ from lingraft.corpus import Pairs
 from lingraft.delta import Routing
 from lingraft.fit import Context, Full, Joint, Material, Modular, Silent, fit
 from lingraft.fit.checkpoint import Checkpoints
-from lingraft.fit.loop import train_step
+from lingraft.fit.step import train_step
 
 LIKE = {"fur_Latn": "ita_Latn", "scn_Latn": "ita_Latn"}
 JOINT = Joint(rank=2, epochs=2, rows=8, tokens=400, precision="fp32", learning_rate=5e-3, temperature=1)

@@ -15,8 +15,8 @@ from lingraft.delta import Bank, Routing
 from lingraft.direction import Recipe
 from lingraft.fit import Context, Material, Modular, Silent, fit
 from lingraft.fit.apart import Halves
-from lingraft.fit.loop import dev_loss, train_step
 from lingraft.fit.modular import encode
+from lingraft.fit.step import dev_loss, train_step
 
 TEXT = Pairs("deu_Latn", "eng_Latn", tuple(f"hund {i}" for i in range(12)), tuple(f"dog {i}" for i in range(12)), "x")
 REGIME = Modular(rank=2, epochs=2, rows=4, precision="fp32", tokens=400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from lingraft.corpus import Pairs
 from lingraft.delta import Routing
 from lingraft.direction import Recipe, attach, route
 from lingraft.fit import Material, Modular, Silent, fit
-from lingraft.fit.loop import train_step
+from lingraft.fit.step import train_step
 
 WORDS = {"house": "domo", "dog": "hundo", "water": "akvo", "red": "ruga", "big": "granda", "sees": "vidas"}
 REGIME = Modular(rank=4, epochs=2, rows=8, precision="fp32", tokens=400, learning_rate=5e-3, checkpoint=3)
@@ -152,6 +153,61 @@ def test_a_finite_loss_with_a_gradient_that_is_not_does_not_spoil_the_checkpoint
     for role in Role:
         ours, theirs = (weights(run, "deu_Latn", role) for run in (again, whole))
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+class Cut(Silent):
+    """Stops a run after so many steps of its learners, as a signal would."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def step(self, learner, loss) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("state.json", lambda data: data[:40]),
+        ("state.json", lambda data: b"{}"),
+        ("state.json", None),
+        ("state.safetensors", lambda data: data[:100]),
+        ("state.safetensors", None),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_and_so_is_the_way_on(tmp_path, name, change):
+    base = tiny.load("llama")
+    train, dev = corpus("deu_Latn")
+    with pytest.raises(KeyboardInterrupt):
+        fit(base, train, REGIME, dev=dev, work=tmp_path, reporter=Cut(9))
+    (file,) = tmp_path.glob(f"*/step-*/{name}")
+    if change is None:
+        file.unlink()
+    else:
+        file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(TrainingError, match=f"checkpoint .*{file.parent.name} must be as it was written") as caught:
+        fit(base, train, REGIME, dev=dev, work=tmp_path)
+    assert "Remove that folder" in str(caught.value)
+    shutil.rmtree(file.parent)
+    assert fit(base, train, REGIME, dev=dev, work=tmp_path).trained
+
+
+def test_the_same_training_is_not_run_twice_at_a_time(tmp_path):
+    base = tiny.load("llama")
+    train, dev = corpus("deu_Latn")
+    refused = []
+
+    class Beside(Silent):
+        def start(self, total, done) -> None:
+            with pytest.raises(TrainingError, match="another is at it") as caught:
+                fit(base, train, REGIME, dev=dev, work=tmp_path)
+            refused.append(caught.value)
+
+    fit(base, train, REGIME, dev=dev, work=tmp_path, reporter=Beside())
+    assert len(refused) == 1
+    assert fit(base, train, REGIME, dev=dev, work=tmp_path).trained  # once it is over, what came of it is there
 
 
 RESUME = """

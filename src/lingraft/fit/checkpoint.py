@@ -6,10 +6,12 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -40,10 +42,38 @@ class Checkpoints:
     """
 
     def __init__(self, work: Path, name: str, team: Team | None = None) -> None:
-        """Use the folder ``name`` in ``work``, which is made at the first save; ``team`` are the run's processes."""
+        """Use the folder ``name`` in ``work``; ``team`` are the run's processes."""
         self.work = work
         self.folder = work / name
         self._team = team or Team()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run, so that the same one is not trained twice at a time.
+
+        Raises:
+            TrainingError: If another process trains it, or the folder can't be written.
+        """
+        lock = filelock.FileLock(self.folder / ".lock")
+        self._team.led(lambda: self._acquire(lock))
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _acquire(self, lock: filelock.BaseFileLock) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise TrainingError(
+                f"the training in {self.folder} must be of one process, but another is at it. Wait for it, or stop it; "
+                "then run the same command again."
+            ) from None
+        except OSError as error:
+            raise TrainingError(
+                f"{self.folder} must be writable, but is not: {error}. Mend it and run again."
+            ) from error
 
     def save(self, learners: Sequence[Learner], step: int) -> None:
         """Write the state of all learners durably, then drop the older checkpoint.
@@ -102,26 +132,20 @@ class Checkpoints:
             The step to go on from; 0 where there is no checkpoint.
 
         Raises:
-            TrainingError: If the processes don't find the same one.
+            TrainingError: If the processes don't find the same one, or it is damaged.
         """
         newest = next(reversed(self._complete()), None)
         name = newest and newest.name
         self._team.require_same("the checkpoint", name, "Use a library on a disk that all of them share.")
         if newest is None:
             return 0
-        state = json.loads((newest / "state.json").read_text())
-        tensors: dict[str, dict[str, Tensor]] = {}
-        for key, value in load_file(newest / "state.safetensors").items():
-            owner, _, part = key.rpartition("/")
-            tensors.setdefault(owner, {})[part] = value
-        for learner in learners:
-            for name, weights in learner.weights.items():
-                weights.restore(tensors[f"{learner.name}/{name}"])
-            mine = state["learners"][learner.name]
-            learner.step, learner.bad_epochs = mine["step"], mine["bad_epochs"]
-            learner.best_epoch, learner.stopped = mine["best_epoch"], mine["stopped"]
-            learner.best_loss = math.inf if mine["best_loss"] is None else mine["best_loss"]
-        return int(state["step"])
+        try:
+            return _read(newest, learners)
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
+            raise TrainingError(
+                f"the checkpoint {newest} must be as it was written, but is damaged: {error!r:.200}. Remove that "
+                "folder to train from the start."
+            ) from error
 
     def clear(self) -> None:
         """Remove what the run has put down, once its result is safe elsewhere."""
@@ -133,3 +157,20 @@ class Checkpoints:
     def _complete(self) -> list[Path]:
         """Return the complete checkpoints, oldest first; drafts have another name."""
         return sorted(self.folder.glob("step-*")) if self.folder.exists() else []
+
+
+def _read(folder: Path, learners: Sequence[Learner]) -> int:
+    """Load a checkpoint into learners; return its step."""
+    state = json.loads((folder / "state.json").read_text())
+    tensors: dict[str, dict[str, Tensor]] = {}
+    for key, value in load_file(folder / "state.safetensors").items():
+        owner, _, part = key.rpartition("/")
+        tensors.setdefault(owner, {})[part] = value
+    for learner in learners:
+        for name, weights in learner.weights.items():
+            weights.restore(tensors[f"{learner.name}/{name}"])
+        mine = state["learners"][learner.name]
+        learner.step, learner.bad_epochs = mine["step"], mine["bad_epochs"]
+        learner.best_epoch, learner.stopped = mine["best_epoch"], mine["stopped"]
+        learner.best_loss = math.inf if mine["best_loss"] is None else mine["best_loss"]
+    return int(state["step"])
