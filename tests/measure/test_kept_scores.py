@@ -24,7 +24,7 @@ def measured(tmp_path, monkeypatch):
     fake = SimpleNamespace(path=library, profiles=lambda: {})
     results = Results((ROW,), ("deu_Latn", "fra_Latn"), identifier={})
     monkeypatch.setattr(cli, "open_library", lambda *_: fake)
-    monkeypatch.setattr(cli, "read_testset", lambda *_: SimpleNamespace(lines={}))
+    monkeypatch.setattr(cli, "read_testset", lambda *_: SimpleNamespace(lines={"deu_Latn": ("x",) * 30}))
     monkeypatch.setattr(cli, "choose_languages", lambda *_: ())
     monkeypatch.setattr(cli, "choose_vias", lambda *_: {})
     monkeypatch.setattr(cli, "chosen", lambda *_: None)

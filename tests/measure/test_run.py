@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import small
-from lingraft.atoms import ConfigError, Direction
+from lingraft.atoms import ConfigError, DataError, Direction
 from lingraft.cli import app
 from lingraft.corpus import read_testset
 from lingraft.direction import Recipe
@@ -25,7 +25,7 @@ SINGLE = Direction("deu_Latn", "eng_Latn")
 def stage(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     library, base = small.library(folder)
-    return library, base, small.testset(folder, 5)
+    return library, base, small.testset(folder, 30)
 
 
 def measured(stage, recipe=None) -> dict[Direction, tuple[str, ...]]:
@@ -74,6 +74,10 @@ def test_what_is_stored_is_measured_and_said(stage, tmp_path):
     ("words", "message"),
     [
         (["--choose", "--via", "direct"], "direct and pivot"),
+        (["--choose", "recipe.target=3"], "as they are served"),
+        (["--choose", "--method", "ties"], "as they are served"),
+        (["--choose", "--beam", "4"], "as they are served"),
+        (["--choose", "--limit", "29"], "at least 30 lines"),
         (["recipe.source=1", "--method", "ties"], "Drop one"),
         (["--recipe", "none"], "--recipe"),
         (["--method", "tie"], "Did you mean ties"),
@@ -82,5 +86,16 @@ def test_what_is_stored_is_measured_and_said(stage, tmp_path):
 def test_bad_input(stage, words, message):
     library, base, pattern = stage
     command = ["measure", *words, "--library", str(library.path), "--base", str(base), "--testset", pattern]
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises((ConfigError, DataError), match=message):
         CliRunner().invoke(app, [*command, "--device", "cpu"], catch_exceptions=False)
+
+
+def test_few_sentences_compare_nothing(stage, tmp_path):
+    library, base, pattern = stage
+    command = ["measure", "--library", str(library.path), "--base", str(base), "--testset", pattern, "--limit", "3"]
+    command += ["--languages", "deu_Latn,fra_Latn", "--json", str(tmp_path / "a.json"), "--device", "cpu"]
+    outcome = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert "significantly" not in outcome.output
+    results = Results.from_json((tmp_path / "a.json").read_text())
+    assert results.contrasts == ()
+    assert "Direct and pivot are not compared: that takes 30 sentences." in results.notes

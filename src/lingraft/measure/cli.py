@@ -24,7 +24,7 @@ from lingraft.library.places import SCORES_FILE
 from lingraft.measure.report import write_report
 from lingraft.measure.results import Results
 from lingraft.measure.row import VIAS
-from lingraft.measure.run import Step, choose_languages, choose_vias, measure_library, sample
+from lingraft.measure.run import LEAST, Step, choose_languages, choose_vias, measure_library, sample
 from lingraft.measure.table import table
 
 
@@ -97,6 +97,8 @@ def measure(
     require_places(json_path, html_path, outputs_path)
     served = weights is recipe is method is wanted is limit is None and beam == 1 and not choose
     lines = read_testset(testset, wanted, limit)
+    if choose and (count := min(map(len, lines.lines.values()))) < LEAST:
+        raise DataError(f"`--testset` must have at least {LEAST} lines for `--choose`, but has {count}. Give more.")
     library = open_library(path, base_id, device, dtype)
     notes = seen_notes(library, lines)
     for note in notes:

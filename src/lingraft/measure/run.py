@@ -22,6 +22,8 @@ Step = Callable[[str, int], Callable[[int], None]]
 """Called with the name of a step and the number of its sentences; returns what to call as they become ready."""
 
 _COMPARED = ("direct", "pivot")
+LEAST = 30
+"""Fewest sentences on which two systems are compared: resampling fewer says more than it knows."""
 
 
 def identifier(library: Library) -> Identifier:
@@ -107,7 +109,10 @@ def measure_library(
         fetch_tokenizer=fetch_tokenizer,
     )
     direct, pivot = (_outputs(results, via) for via in _COMPARED)
-    compared = contrasts(direct, pivot, testset.lines, _COMPARED)
+    few = min(map(len, testset.lines.values())) < LEAST
+    compared = () if few else contrasts(direct, pivot, testset.lines, _COMPARED)
+    if few and direct and pivot:
+        notes = (*notes, f"Direct and pivot are not compared: that takes {LEAST} sentences.")
     results = replace(results, contrasts=compared, outputs=results.outputs if keep_outputs else {})
     return results.with_notes(
         f"Base {library.base.id}, fingerprint {library.base.fingerprint[:16]}; adapters act "
@@ -146,11 +151,11 @@ def choose_vias(library: Library, results: Results) -> dict[Direction, str]:
         The directions whose way has changed, with the new one.
 
     Raises:
-        DataError: If the two were not compared.
+        DataError: If the two were not compared: one of them is missing, or there were too few sentences.
         LibraryError: If the library cannot be written.
     """
     if not results.contrasts:
-        raise DataError("`--via` must hold direct and pivot for a choice between them. Measure both.")
+        raise DataError(f"direct and pivot must be measured on {LEAST} sentences or more for a choice between them.")
     changed = {}
     for each in results.contrasts[:-1]:
         direction, via = Direction(each.source, each.target), "pivot" if each.verdict == "worse" else "direct"
