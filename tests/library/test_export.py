@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import shelf
 import torch
@@ -9,7 +11,7 @@ from click.testing import CliRunner
 from test_folder import logits, m2m_100, merged, through_peft
 
 from lingraft.atoms import AdapterName, ConfigError, LanguageError, LibraryError, Role
-from lingraft.library import LanguageModule, Library, cli_export, load
+from lingraft.library import LanguageModule, Library, check, cli_export, load
 from lingraft.library.export import export_adapter
 from lingraft.library.refusal import FILES
 
@@ -68,6 +70,17 @@ def test_a_direction_of_packed_adapters_is_exported_too(library, export, tmp_pat
     library.base.languages = ()
     export("deu_Latn-fra_Latn", "--to", tmp_path / "out")
     assert (logits(library.base.model) - through_peft(library.base, tmp_path / "out")).abs().max() > 0.1
+    readme = (tmp_path / "out" / "README.md").read_text()
+    for part in (library.card.base.id, library.pointer("deu_Latn").source, library.pointer("fra_Latn").target):
+        assert part in readme
+    assert json.loads(readme.split("```json")[1].split("```")[0]) == library.base.format.spec()
+
+
+def test_nothing_is_written_into_the_library(library, export):
+    for word in ("deu_Latn-fra_Latn", "deu_Latn.source"):
+        with pytest.raises(LibraryError, match="outside of the library"):
+            export(word, "--to", library.path / "adapters" / "out")
+    assert check(library, library.base) == []
 
 
 def test_what_cannot_be_exported_is_said(export, tmp_path):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import platform
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -82,3 +85,17 @@ def test_another_reporter_is_told_the_same(tmp_path):
         assert kept.beside(None) is kept
         kept.beside(Other()).step(learner(), 1.5)
         assert (told, trainings(tmp_path)[0]["loss"]) == ([1.5], 1.5)
+
+
+def test_notes_of_killed_trainings_go_with_the_next_one(tmp_path):
+    with Progress(tmp_path, ["deu_Latn"]) as kept:
+        text = kept._path.read_text()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead = tmp_path / ".runs" / f"progress-{gone.pid}.json"
+    elsewhere = tmp_path / ".runs" / "progress-1.json"
+    dead.write_text(text)
+    elsewhere.write_text(text.replace(json.dumps(platform.node()), '"another machine"'))
+    with Progress(tmp_path, ["fra_Latn"]):
+        assert not dead.exists()
+        assert elsewhere.exists()

@@ -309,3 +309,26 @@ def test_a_reader_beside_a_writer_gets_the_new_adapter_or_hears_that_it_is_gone(
     with pytest.raises(AdapterError) as caught:
         library.load("epo_Latn", Role.TARGET)
     assert caught.value.code == "adapter.missing"
+
+
+def test_the_doctor_looks_at_recipes_at_what_is_withdrawn_and_at_strange_folders(library):
+    folder = library.path / "recipes"
+    folder.mkdir()
+    (folder / "deu_Latn-fra_Latn.yaml").write_text("via: train\n")
+    (folder / "default.yaml").write_text("layers: {decoder.99: {source: 1}}\n")
+    (folder / "epo_Latn-fra_Latn.yaml").write_text("source: 0.5\n")
+    (library.path / "withdrawn.json").write_text("{")
+    (library.path / "adapters" / "a copy").mkdir()
+    found = {finding.place: finding for finding in check(library, BASE)}
+    assert found.keys() == {"recipes/deu_Latn-fra_Latn.yaml", "recipes/default.yaml", "withdrawn", "adapters/a copy"}
+    assert [found[place].severe for place in sorted(found)] == [False, True, True, True]
+    assert "direct or pivot" in found["recipes/deu_Latn-fra_Latn.yaml"].message
+
+
+def test_an_altered_adapter_is_named(library):
+    (file,) = library.places.folder("epo_Latn", Role.SOURCE).glob("*/adapter_model.safetensors")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(AdapterError, match="epo_Latn.source must have the sha256"):
+        library.load("epo_Latn", Role.SOURCE)

@@ -70,8 +70,12 @@ def test_bad_input(folders, tmp_path):
     run = lambda *more: CliRunner().invoke(app, words(folders, *more), catch_exceptions=False)
     with pytest.raises(LanguageError, match="hyphen"):
         run("deu_Latn")
-    with pytest.raises(LibraryError, match=r"holds neither.*epo_Latn"):
+    with pytest.raises(LibraryError, match=r"none of ita_Latn and spa_Latn\. It has.*epo_Latn"):
         run("ita_Latn-spa_Latn")
+    with pytest.raises(LibraryError, match="none of eng_Latn"):
+        run("deu_Latn-eng_Latn")
+    with pytest.raises(LanguageError, match="two languages"):
+        run("deu_Latn-de")
     with pytest.raises(ConfigError, match="density"):
         run("deu_Latn-fra_Latn", "--density", "2")
     with pytest.raises(ConfigError, match="Did you mean ties"):

@@ -47,6 +47,13 @@ def test_a_library_lists_and_shows_its_languages(world):
         assert record["training"]["command"].startswith("lingraft add German")
 
 
+def test_a_damaged_language_does_not_hide_the_others(library):
+    (library / "languages" / "deu_Latn.json").write_text("{")
+    outcome = done(lingraft("list", "--library", library, "--json"))
+    assert [row["language"] for row in json.loads(outcome.out)["languages"]] == ["epo_Latn"]
+    assert "warning: deu_Latn is damaged, and left out" in outcome.err
+
+
 def test_as_many_lines_come_out_as_went_in(world):
     library = world.library("span")
     text = "domodd hundodd. akvodd!\n\nvidasdd"  # the last line without its end

@@ -1,13 +1,21 @@
-"""The model card of an adapter, made from its manifest."""
+"""The model card of an adapter, made from its manifest; and that of a direction."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import yaml
 
-from lingraft.atoms import ENGLISH, Role, Scope, languages
+import lingraft
+from lingraft.atoms import ENGLISH, Direction, Role, Scope, languages
 from lingraft.library.manifest import Manifest
+
+if TYPE_CHECKING:
+    from lingraft.library.mixing import Mixing
+    from lingraft.library.store import Library
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _ACTS = {
@@ -51,6 +59,35 @@ Lingraft {training.lingraft}, PyTorch {training.torch}.{_command(training.comman
 {_scores(manifest)}
 """
     return text.encode()
+
+
+def direction_card(library: Library, direction: Direction, made: Mixing, warnings: Sequence[str]) -> bytes:
+    """Return ``README.md`` of an exported direction: what it was made of, and how the model is to be asked."""
+    source, target = map(languages.name, direction)
+    mix = made.recipe or library.recipe
+    sides = [(code, role) for code, role in zip(direction, Role, strict=True) if library.places.installed(code)]
+    of = "\n".join(f"- `{code}.{role.value}`, version `{library.pointer(code).of(role)}`" for code, role in sides)
+    more = ", with other weights in some places" if mix.layers or mix.sites else ""
+    method = "" if made.method == "linear" else f", merged by {made.method}"
+    spec = json.dumps(library.base.format.spec(), ensure_ascii=False, indent=1)
+    text = f"""# {source} → {target}
+
+For the base `{library.card.base.id}` (fingerprint `{library.card.base.fingerprint[:16]}`), written by Lingraft
+{lingraft.__version__} from
+
+{of}
+
+with the weights {mix.source:g} (source) and {mix.target:g} (target){more}{method}.
+
+## How to ask
+
+It is worthless under another prompt. The format is
+
+```json
+{spec}
+```
+"""
+    return (text + "".join(f"\n**Note**: {warning}\n" for warning in warnings)).encode()
 
 
 def _kind(manifest: Manifest) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lingraft.atoms import LingraftError, Role
 from lingraft.base import Base
-from lingraft.library.places import Places
+from lingraft.library.mixing import stored
+from lingraft.library.places import ADAPTERS, RECIPES, Places
 from lingraft.library.store import Library
+from lingraft.library.withdrawn import withdrawn
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def check(library: Library, base: Base) -> list[Finding]:
                     "no pointer names this version. The next change of the library removes it.")
             for version in sorted(opened.places.orphans(language, role))
         ]  # fmt: skip
-    return findings + _drafts(opened.places)
+    return [*findings, *_settings(opened), *_strange(opened.places), *_drafts(opened.places)]
 
 
 def _check_language(library: Library, language: str) -> list[Finding]:
@@ -63,6 +66,29 @@ def _check_language(library: Library, language: str) -> list[Finding]:
                 current = version == pointer.of(role)
                 findings.append(Finding(current, f"{language}.{role.value}/{version}", error.code, str(error)))
     return findings
+
+
+def _settings(library: Library) -> Iterator[Finding]:
+    """Yield what is wrong with the files that say how directions are made and which languages are not served."""
+    for path in sorted((library.path / RECIPES).glob("*.yaml")):
+        try:
+            made = stored(library, path.stem)
+            if made is not None and made.recipe is not None:
+                made.recipe.check(library.base.sites)
+        except LingraftError as error:
+            yield Finding(True, f"{RECIPES}/{path.name}", error.code, str(error))
+    try:
+        withdrawn(library.places)
+    except LingraftError as error:
+        yield Finding(True, "withdrawn", error.code, str(error))
+
+
+def _strange(places: Places) -> Iterator[Finding]:
+    known = {".".join((language, role.value)) for language, role in places.adapters()}
+    for path in sorted((places.path / ADAPTERS).glob("*")):
+        if path.name not in known:
+            message = "this is no adapter of the library, and nobody looks at it. Move it elsewhere."
+            yield Finding(False, f"{ADAPTERS}/{path.name}", "library.strange", message)
 
 
 def _drafts(places: Places) -> list[Finding]:

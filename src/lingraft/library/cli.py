@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lingraft.atoms import ENGLISH, Direction, LanguageError, LibraryError, Role
+from lingraft.atoms import ENGLISH, Direction, LanguageError, LibraryError, LingraftError, Role
 from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.direction import attach
@@ -114,8 +114,11 @@ def list_(path: Path, as_json: bool) -> None:
     library = Library.open(path)
     rows: list[dict[str, Any]] = []
     for language in library.languages():
-        pointer = library.pointer(language)
-        manifest = library.manifest(language, Role.SOURCE)
+        try:
+            pointer, manifest = library.pointer(language), library.manifest(language, Role.SOURCE)
+        except LingraftError as error:  # the others can be used all the same
+            click.echo(f"warning: {language} is damaged, and left out: {error}", err=True)
+            continue
         rows.append(
             {
                 "language": language,
@@ -135,7 +138,7 @@ def list_(path: Path, as_json: bool) -> None:
         acts = "on its span" if row["scope"] == "span" else "everywhere"
         versions = row["source"][:8], row["target"][:8]
         table.add_row(row["name"], row["language"], *versions, str(row["rank"]), acts, str(row["pairs"]))
-    sides = len({*library.languages(), ENGLISH})
+    sides = len({*(row["language"] for row in rows), ENGLISH})
     click.echo(f"{len(rows)} languages on {library.card.base.id}, {sides * (sides - 1)} directions with English")
     _print(table)
 

@@ -122,7 +122,7 @@ def export_ctranslate2(
     stored = quantization or str(base.dtype).removeprefix("torch.")
     if stored not in QUANTIZATIONS:
         raise ConfigError(f"`quantization` must be one of {', '.join(QUANTIZATIONS)}, but is {stored!r:.40} instead.")
-    require_new(folder)
+    require_new(library, folder)
     version = _require_ctranslate2()
     flat, warnings = composed(library, direction, made)
     with drafted(folder) as draft:

@@ -20,8 +20,10 @@ from lingraft.base import Base
 from lingraft.delta import Term, Token, Update
 from lingraft.direction import Composition, merge
 from lingraft.library import disk
+from lingraft.library.card import direction_card
 from lingraft.library.folder import save, save_composition
 from lingraft.library.mixing import Mixing, mixing
+from lingraft.library.refusal import CARD
 from lingraft.library.store import Library
 from lingraft.library.using import router
 
@@ -64,19 +66,22 @@ def export_direction(
         LibraryError: If the direction is not offered or has no adapter, the folder exists, or a merged model could
             not tell a language from the one whose token it borrows.
     """
-    require_new(folder)
+    require_new(library, folder)
+    made = made or mixing(library, direction)
     flat, warnings = composed(library, direction, made)
     updates = flat.updates.get(Scope.EVERYWHERE, {})
+    languages = {Role.SOURCE: direction.source, Role.TARGET: direction.target}
+    warnings += [_borrows(languages[role], token) for role, token in flat.tokens.items()]
+    card = direction_card(library, direction, made, warnings)
     if merged:
         if flat.tokens:
             raise LibraryError(MERGED.format(direction=direction))
         with drafted(folder) as draft:
             merged_copy(library.base, updates).save_pretrained(draft)
             library.base.tokenizer.save_pretrained(draft)
+            (draft / CARD).write_bytes(card)
     else:
-        save_composition(updates, library.base, folder, flat.tokens)
-    languages = {Role.SOURCE: direction.source, Role.TARGET: direction.target}
-    warnings += [_borrows(languages[role], token) for role, token in flat.tokens.items()]
+        save_composition(updates, library.base, folder, flat.tokens, card)
     return " ".join(warnings) or None
 
 
@@ -95,7 +100,7 @@ def export_adapter(library: Library, name: AdapterName, folder: Path) -> str | N
         AdapterError: The adapter's files are damaged.
         LibraryError: The language isn't installed, or the folder exists or cannot be written.
     """
-    require_new(folder)
+    require_new(library, folder)
     loaded = library.stored(*name)
     save(loaded.adapter, library.base, loaded.manifest.record, loaded.profile, folder)
     spans = library.base.family.kind == "decoder" and loaded.adapter.scope is not Scope.EVERYWHERE
@@ -170,10 +175,12 @@ def drafted(folder: Path) -> Iterator[Path]:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def require_new(folder: Path) -> None:
-    """Refuse a folder that exists."""
+def require_new(library: Library, folder: Path) -> None:
+    """Refuse a folder that exists, or would lie within the library."""
     if folder.exists():
         raise LibraryError(f"`--to` must be a new folder, but {folder} exists. Choose another one.")
+    if folder.resolve().is_relative_to(library.path.resolve()):
+        raise LibraryError(f"`--to` must be outside of the library, but {folder} is in {library.path}. Choose another.")
 
 
 def _everywhere(term: Term, decoder_only: bool) -> Term:

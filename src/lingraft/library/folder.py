@@ -61,7 +61,11 @@ def load(folder: Path, base: Base) -> Loaded:
 
 
 def save_composition(
-    updates: Mapping[Site, Update], base: Base, folder: Path, tokens: Mapping[Role, Token] | None = None
+    updates: Mapping[Site, Update],
+    base: Base,
+    folder: Path,
+    tokens: Mapping[Role, Token] | None = None,
+    readme: bytes | None = None,
 ) -> None:
     """Write the updates of a composed direction to a new folder, as a PEFT adapter of the base.
 
@@ -70,6 +74,7 @@ def save_composition(
         base: The base that they belong to.
         folder: Where to; it must not exist.
         tokens: Tokens that the base lacks.
+        readme: What the folder's README says; None: it has none.
 
     Raises:
         BaseError: A site is none of the base's, or an update has another shape.
@@ -77,7 +82,8 @@ def save_composition(
     """
     plain = {site: Update(_storable(update.A), _storable(update.B), update.scale) for site, update in updates.items()}
     named = {role: Token(token.relative, _storable(token.row)) for role, token in (tokens or {}).items()}
-    _write_new(folder, _files(*_with_tokens(*_network_order(plain, base), named, base), base, DENSE))
+    files = dict(_files(*_with_tokens(*_network_order(plain, base), named, base), base, DENSE))
+    _write_new(folder, files if readme is None else {**files, CARD: readme})
 
 
 def encode(

@@ -58,6 +58,11 @@ class Progress(Silent):
         }
 
     def __enter__(self) -> Progress:
+        for path in _notes(self._path.parents[1]):  # of trainings on this machine that were killed
+            with contextlib.suppress(OSError, ValueError):
+                note = json.loads(path.read_text(encoding="utf-8"))
+                if note.get("host") == platform.node() and not _runs(_pid(path)):
+                    path.unlink()
         self._write()
         return self
 
@@ -125,15 +130,23 @@ def trainings(library: Path) -> list[dict[str, Any]]:
         and ``updated`` in seconds since 1970. What is not known yet is None.
     """
     found = []
-    for path in sorted((library / _PLACE).glob(f"{_NAME}*.json")):
+    for path in _notes(library):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # it is no note
             if path.is_symlink() or path.stat().st_size > _BYTES:
                 continue
             note = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
             here = note["host"] == platform.node()
-            if _runs(int(path.stem.removeprefix(_NAME))) if here else time.time() - note["updated"] < _HEARD:
+            if _runs(_pid(path)) if here else time.time() - note["updated"] < _HEARD:
                 found.append(note)
     return found
+
+
+def _notes(library: Path) -> list[Path]:
+    return sorted((library / _PLACE).glob(f"{_NAME}*.json"))
+
+
+def _pid(path: Path) -> int:
+    return int(path.stem.removeprefix(_NAME))
 
 
 def _finite(number: float) -> float | None:

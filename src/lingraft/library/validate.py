@@ -17,7 +17,7 @@ from lingraft.corpus.profile import Profile
 from lingraft.delta import Adapter, Token, Update
 from lingraft.library.config import Layout, read_config
 from lingraft.library.forms import Form, form_of
-from lingraft.library.manifest import BaseIdentity, Hashes, Manifest, read_manifest
+from lingraft.library.manifest import BaseIdentity, Manifest, read_manifest
 from lingraft.library.refusal import CARD, JSON_BYTES, MANIFEST, MAX_VALUE, PROFILE, refuse
 
 Read = Callable[[str, int], bytes | bytearray]
@@ -91,6 +91,9 @@ def names_by_stack(sites: Iterable[Site]) -> dict[str, tuple[str, ...]]:
     return {stack: tuple(found) for stack, found in names.items()}
 
 
+_AGAIN = "Get it again, or go back to an earlier version (`lingraft rollback`)."
+
+
 def decode(read: Read, base: Base, name: AdapterName | None = None, version: str | None = None) -> Loaded:
     """Return the adapter that the files hold.
 
@@ -118,9 +121,10 @@ def decode(read: Read, base: Base, name: AdapterName | None = None, version: str
     _match_token(manifest, layout, base, form)
     shapes = tensor_shapes(layout, base)
     files[form.weights] = weights = read(form.weights, form.limit(shapes))
-    _match_hashes(manifest.sha256, files, form)
+    _match_hashes(manifest, files, form)
     if version and content_hash(files) != version:
-        raise refuse("hash", f"the files must have the content hash {version}, but were altered. Get them again.")
+        whose = f"{manifest.language}.{manifest.role.value}"
+        raise refuse("hash", f"the files of {whose} must have the content hash {version}, but were altered. {_AGAIN}")
     values = form.read(weights, shapes)
     paths = dict(base.sites)
     updates = {}
@@ -234,10 +238,11 @@ def _match_token(manifest: Manifest, layout: Layout, base: Base, form: Form) -> 
         )  # fmt: skip
 
 
-def _match_hashes(said: Hashes, files: Mapping[str, bytes | bytearray], form: Form) -> None:
+def _match_hashes(manifest: Manifest, files: Mapping[str, bytes | bytearray], form: Form) -> None:
+    said, whose = manifest.sha256, f"{manifest.language}.{manifest.role.value}"
     for name, expected in ((form.config, said.config), (form.weights, said.weights), (PROFILE, said.profile)):
         if sha256(files[name]) != expected:
-            raise refuse("hash", f"`{name}` must have the sha256 of the manifest, but was altered. Get it again.")
+            raise refuse("hash", f"`{name}` of {whose} must have the sha256 of its manifest, but was altered. {_AGAIN}")
 
 
 def _profile(data: bytes | bytearray, language: str) -> Profile:

@@ -53,19 +53,21 @@ def merge(
             f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {pair!r:.60}."
         )
     direction, setting = Direction(*map(parse, codes)), Setting(density, rank, seed)
+    if direction.source == direction.target:
+        raise LanguageError(f"`direction` must have two languages, but is {pair!r:.60}.")
     weights = override(Weights(), words, "recipe") if words else None
     require_places(svg_path)
     library = open_library(path, base_id, device, dtype)
-    installed = [code for code in library.languages() if code in direction]
-    if not installed:
+    if missing := [code for code in direction if code not in library.languages()]:
         raise LibraryError(
-            f"`{path}` must hold adapters of {direction.source} or {direction.target}, but holds neither. "
-            f"It has {', '.join(library.languages()) or 'no language'}."
+            f"`{path}` must hold adapters of both languages to compare how they are merged, but has none of "
+            f"{' and '.join(missing)}. It has {', '.join(library.languages()) or 'no language'}."
         )
-    bank = library.bank(installed)
+    bank = library.bank(direction)
     recipe = library.recipe if weights is None else Recipe(weights.source, weights.target)
     names = [name for name in methods.replace(",", " ").split() if name]
-    with counting(len(library.base.sites), f"merging {direction}") as advance:
+    places = {site for adapter in bank.values() for site in adapter.updates}
+    with counting(len(places), f"merging {direction}") as advance:
         found = merge_report(bank, recipe, direction, names, setting, lambda site: advance(1))
     if svg_path is not None:
         write_text(svg_path, merge_svg(found))
