@@ -52,6 +52,7 @@ FORMS = {
     "deu_Latn": "de DE deu ger deu_Latn DEU_LATN deu-Latn de-DE de_DE de-1996 German german Deutsch allemand",
     "eng_Latn": "en EN en_XX EN-GB en-US English Anglais 英语",
     "epo_Latn": "eo epo Esperanto esperanto",
+    "grc_Grek": "grc grc_Grek",
     "ina_Latn": "ia ina Interlingua",
     "ido_Latn": "io ido Ido",
     "fur_Latn": "fur Friulian furlan",

@@ -69,6 +69,15 @@ def test_as_many_lines_come_out_as_went_in(world):
     assert translate(library, "en", "it", "red\n", "--beam", "2").count("\n") == 1  # both are the base's own
 
 
+def test_a_method_is_refused_where_there_is_nothing_to_merge(world):
+    library = world.library("span")
+    for target, more in (("epo_Latn", ("--via", "pivot")), ("en", ())):
+        words = ("translate", "--from", "de", "--to", target, "--library", library, *CPU, "--method", "ties", *more)
+        outcome = lingraft(*words, text=b"domodd\n")
+        assert outcome.code == 1
+        assert "`--method` must be of a direction that two adapters make" in outcome.err
+
+
 def test_measuring_writes_a_row_for_every_direction_and_way(world, tmp_path):
     files = {kind: tmp_path / f"out.{kind}" for kind in ("json", "html", "jsonl")}
     words = ("--testset", world.testset, "--limit", 3, *CPU, "--json", files["json"], "--html", files["html"])

@@ -55,6 +55,7 @@ SCRIPT = {
     "cjk": "Latn",
     "crh": "Latn",
     "dik": "Latn",
+    "grc": "Grek",
     "kor": "Hang",
     "lus": "Latn",
     "mic": "Latn",

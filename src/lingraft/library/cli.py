@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lingraft.atoms import ENGLISH, Direction, LanguageError, LibraryError, LingraftError, Role
+from lingraft.atoms import ENGLISH, ConfigError, Direction, LanguageError, LibraryError, LingraftError, Role
 from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.direction import attach
@@ -190,6 +190,11 @@ def translate(
     library = open_library(path, base_id, device, dtype)
     made = chosen(library, recipe, method, direction) or mixing(library, direction)
     way = steps(direction, made.via if via == "auto" else via)
+    if method and (len(way) > 1 or not all(map(library.places.installed, direction))):
+        how = "goes through English" if len(way) > 1 else "has one adapter"
+        raise ConfigError(
+            f"`--method` must be of a direction that two adapters make together, but {direction} {how}. Drop it."
+        )
     # Each adapter by itself is as it was trained: what was asked for is about the two together.
     routes = router(library, way, made if len(way) == 1 else None)
     lines = read_lines(sys.stdin.buffer.read())
