@@ -22,7 +22,8 @@ from lingraft.direction import Recipe, attach, route
 from lingraft.fit import Context, Modular, Training
 from lingraft.library import Library
 from lingraft.library.disk import make_folder
-from lingraft.library.grow import Plan, grow
+from lingraft.library.grow import grow
+from lingraft.library.plan import Plan
 from lingraft.measure import measure
 from lingraft.measure.matrix import this_command
 

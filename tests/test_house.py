@@ -57,7 +57,7 @@ def test_files_are_short_enough_to_read():
     long = {
         str(path.relative_to(SOURCE)): count
         for path in SOURCE.rglob("*.py")
-        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 300
     }
     assert long == {}
 

@@ -27,8 +27,9 @@ from lingraft.fit import Full, Joint, Modular, Silent, fit
 from lingraft.fit.parallel import Team, local_device, team
 from lingraft.fit.parallel_base import shard
 from lingraft.library import Library
-from lingraft.library.grow import grow, plan
+from lingraft.library.grow import grow
 from lingraft.library.joint import grow_joint, plan_joint
+from lingraft.library.plan import plan
 
 forks = pytest.mark.skipif(
     sys.platform != "linux", reason="the processes of these tests are forked, which is for Linux"

@@ -15,8 +15,9 @@ from lingraft.cli import app
 from lingraft.direction import Recipe, attach, recipe_file
 from lingraft.fit import Joint, Material, Modular
 from lingraft.library import Library
-from lingraft.library.grow import grow, plan
+from lingraft.library.grow import grow
 from lingraft.library.joint import grow_joint, plan_joint
+from lingraft.library.plan import plan
 from lingraft.library.using import router
 
 LANGUAGES = ("deu_Latn", ENGLISH, "fra_Latn")

@@ -31,10 +31,11 @@ from lingraft.library.console import (
     read_lines,
     split_words,
 )
-from lingraft.library.grow import grow, plan, require_scope
+from lingraft.library.grow import grow, require_scope
 from lingraft.library.like import borrow, read_like
 from lingraft.library.manifest import Pointer
 from lingraft.library.mixing import chosen, mixing
+from lingraft.library.plan import plan
 from lingraft.library.store import Library
 from lingraft.library.using import router, steps
 

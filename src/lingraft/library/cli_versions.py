@@ -14,7 +14,8 @@ from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.fit import Modular
 from lingraft.library.console import Watcher, base_options, library_option, open_library, split_words
-from lingraft.library.grow import Plan, grow, plan
+from lingraft.library.grow import grow
+from lingraft.library.plan import Plan, plan
 from lingraft.library.store import Library
 
 

@@ -9,7 +9,8 @@ from lingraft.base import Base
 from lingraft.corpus import TestSet, phrasebook, read_testset
 from lingraft.fit import Modular, Reporter
 from lingraft.library import Library
-from lingraft.library.grow import grow, plan
+from lingraft.library.grow import grow
+from lingraft.library.plan import plan
 from lingraft.measure.results import Results
 
 LANGUAGES = ("epo_Latn", "ina_Latn", "ido_Latn")
