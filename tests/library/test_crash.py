@@ -116,7 +116,7 @@ def break_at(
         patch.setattr(disk, "os", faulty)
         patch.setattr(durable, "os", faulty)
         patch.setattr(disk, "shutil", faulty)
-        patch.setattr(disk, "open", faulty.file, raising=False)
+        patch.setattr(durable, "open", faulty.file, raising=False)
         try:
             act(library)
         except (Killed, LibraryError, AdapterError) as error:
@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_no_half_export(tmp_path, monkeypatch):
     while not (tmp_path / "out").exists():
         _, error = break_at(monkeypatch, at, errno.ENOSPC, act, None)
         assert isinstance(error, LibraryError)
-        assert not list(tmp_path.glob(f"{disk.DRAFT}*"))
+        assert not list(tmp_path.glob(f"{durable.DRAFT}*"))
         at += 1
     # It is whole, though the last step, to make its name last, failed.
     assert at > 8

@@ -50,7 +50,7 @@ def test_everything_is_flushed_before_it_gets_its_name_and_the_pointer_comes_las
     for i, files in zip(named, (FILES, FILES, ()), strict=True):
         path = steps[i][1]
         before = [place for _, place in steps[:i] if place.parent == path.parent or place.parent.parent == path.parent]
-        drafts = {place for place in before if place.name.startswith(disk.DRAFT)}
+        drafts = {place for place in before if place.name.startswith(durable.DRAFT)}
         assert any({draft / name for name in files} <= set(before) for draft in drafts)
         assert steps[i + 1] == ("fsync", path.parent)
     assert ("fsync", library.path / "adapters") in steps

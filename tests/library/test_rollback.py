@@ -11,7 +11,7 @@ import shelf
 from click.testing import CliRunner
 from test_crash import FaultyDisk, Killed
 
-from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role
+from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role, durable
 from lingraft.cli import app
 from lingraft.library import Library, check, disk
 from lingraft.library.refusal import WEIGHTS
@@ -82,8 +82,9 @@ def test_at_every_step_that_fails_it_is_the_old_state_or_the_new(library, monkey
         at += 1
         faulty = FaultyDisk(at, failure)
         with monkeypatch.context() as patch:
-            patch.setattr(disk, "os", faulty)
-            patch.setattr(disk, "open", faulty.file, raising=False)
+            for module in (disk, durable):
+                patch.setattr(module, "os", faulty)
+            patch.setattr(durable, "open", faulty.file, raising=False)
             try:
                 Library.open(library.path, BASE).rollback(LANGUAGE)
                 told = True

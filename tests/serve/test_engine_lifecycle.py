@@ -15,7 +15,7 @@ import served
 import shelves
 
 from lingraft.atoms import ENGLISH, AdapterError, Direction, LibraryError, Role
-from lingraft.library import Library, disk
+from lingraft.library import Library, withdrawn
 from lingraft.library.refusal import WEIGHTS
 
 LANGUAGES = ("deu_Latn", "epo_Latn", "fra_Latn")
@@ -274,7 +274,7 @@ def test_what_an_operator_takes_out_stays_out_over_a_restart(library):
 
 def test_what_cannot_be_written_down_is_still_taken_out(library, monkeypatch):
     async def act(engine):
-        monkeypatch.setattr(disk, "write_file", _full)
+        monkeypatch.setattr(withdrawn, "write_file", _full)
         told = await engine.remove("deu_Latn")
         with pytest.raises(LibraryError):
             await engine.translate(["cold"], DE_FR)

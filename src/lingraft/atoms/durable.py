@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from pathlib import Path
+
+DRAFT = ".lingraft-draft-"
+"""Start of the names of what is being written; readers never look at them."""
+
+
+def draft_of(path: Path) -> Path:
+    """Return a new name beside a path for what is to take its place."""
+    return path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
 
 
 def sync(path: Path) -> None:
@@ -15,3 +25,24 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def new_file(path: Path, data: bytes) -> None:
+    """Write a file that must not exist, durably but for its folder's entry."""
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put ``data`` in the place of ``path`` in one step, durably; on failure the old file stays, and nothing else."""
+    draft = draft_of(path)
+    try:
+        new_file(draft, data)
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
+    sync(path.parent)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 import yaml
 
 from lingraft.atoms import ConfigError, Site
+from lingraft.atoms.durable import write_file
 from lingraft.direction.recipe import Recipe
 
 MAX_BYTES = 1_000_000
@@ -78,12 +78,9 @@ def write(recipe: Recipe, path: str | Path, comment: str = "") -> None:
     path = Path(path)
     text = text_of(recipe, comment)
     parse(text, str(path))
-    draft = path.with_name(f".{path.name}.draft")
     try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(draft, path)
+        write_file(path, text.encode())
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ConfigError(f"`{path}` must be writable, but writing failed: {error.strerror}. Mend it.") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lingraft.atoms import TrainingError
-from lingraft.atoms.durable import sync
+from lingraft.atoms.durable import write_file
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -18,15 +18,10 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         TrainingError: If the disk is full or cannot be written.
     """
-    draft = path.with_name(f".{path.name}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data)
-        sync(draft)
-        draft.replace(path)
-        sync(path.parent)
+        write_file(path, data)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise TrainingError(
             f"{path} could not be written: {error}. Make room and run the same command again."
         ) from error

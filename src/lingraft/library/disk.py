@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lingraft.atoms import LibraryError
-from lingraft.atoms.durable import sync
+from lingraft.atoms.durable import draft_of, new_file, sync
 from lingraft.library.refusal import refuse
 
-DRAFT = ".lingraft-draft-"
-"""Start of the names of what is being written; readers never look at them."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -79,18 +76,6 @@ def _read(handle: int, path: Path, limit: int) -> bytearray:
     return data
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Put ``data`` in the place of ``path`` in one step, durably; on failure the old file stays."""
-    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
-    try:
-        _write(draft, data)
-        os.replace(draft, path)
-    except BaseException:
-        discard(draft)
-        raise
-    sync(path.parent)
-
-
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Make the folder ``path`` with ``files`` in one step, durably.
 
@@ -98,11 +83,11 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     once all is written that comes in its place.
     """
     make_folder(path.parent)
-    draft, aside = (path.with_name(f"{DRAFT}{secrets.token_hex(8)}") for _ in range(2))
+    draft, aside = draft_of(path), draft_of(path)
     try:
         os.mkdir(draft)
         for name, data in files.items():
-            _write(draft / name, data)
+            new_file(draft / name, data)
         sync(draft)
         if os.path.lexists(path):
             os.rename(path, aside)
@@ -157,13 +142,6 @@ def sync_all(folder: Path) -> None:
         if path.is_file():
             sync(path)
     sync(folder)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def discard(path: Path) -> None:

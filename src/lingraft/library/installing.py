@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role
+from lingraft.atoms.durable import write_file
 from lingraft.library import disk, withdrawn
 from lingraft.library.forms import form_of
 from lingraft.library.like import require_like
@@ -129,7 +130,7 @@ def _point(library: Reader, pointer: Pointer) -> Pointer:
     """Write a pointer in one step."""
     with disk.reported(library.path):
         disk.make_folder(library.path / LANGUAGES)
-        disk.write_file(library.places.pointer_path(pointer.language), pointer.to_json())
+        write_file(library.places.pointer_path(pointer.language), pointer.to_json())
     return pointer
 
 

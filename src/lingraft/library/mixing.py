@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lingraft.atoms import ConfigError, Direction, LibraryError
+from lingraft.atoms.durable import write_file
 from lingraft.direction.recipe_file import read_text
 from lingraft.library import disk
 from lingraft.library.mixing_file import Mixing as Mixing
@@ -142,7 +143,7 @@ def store(library: Library, direction: Direction | None, made: Mixing) -> Path:
     parse(text, str(path))
     with library.places.writing(library.patience), disk.reported(path):
         disk.make_folder(path.parent)
-        disk.write_file(path, text.encode())
+        write_file(path, text.encode())
     return path
 
 

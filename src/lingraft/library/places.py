@@ -11,6 +11,7 @@ from pathlib import Path
 import filelock
 
 from lingraft.atoms import AdapterError, LibraryError, Role
+from lingraft.atoms.durable import DRAFT
 from lingraft.library import disk
 from lingraft.library.manifest import CODE, Pointer, read_stored
 from lingraft.library.refusal import JSON_BYTES
@@ -143,7 +144,7 @@ class Places:
         """Return what writers have not finished: some are at work, or were stopped."""
         folders = [self.path, *(self.path / name for name in (LANGUAGES, RECIPES))]
         folders += [self.folder(*adapter) for adapter in self.adapters()]
-        return sorted(draft for folder in folders for draft in folder.glob(f"{disk.DRAFT}*"))
+        return sorted(draft for folder in folders for draft in folder.glob(f"{DRAFT}*"))
 
     @contextlib.contextmanager
     def writing(self, patience: float) -> Iterator[None]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lingraft.atoms import LibraryError, Role
+from lingraft.atoms.durable import write_file
 from lingraft.base import Base
 from lingraft.direction.recipe import Recipe
 from lingraft.library import disk, installing, withdrawn
@@ -54,7 +55,7 @@ class Library(Reader):
                     + ("Open it instead." if CARD_FILE in strange else "Choose another folder.")
                 )
             with disk.reported(path):
-                disk.write_file(path / CARD_FILE, card.to_json())
+                write_file(path / CARD_FILE, card.to_json())
         return cls(path, card, base)
 
     @classmethod

@@ -11,6 +11,7 @@ import os
 import re
 
 from lingraft.atoms import LibraryError
+from lingraft.atoms.durable import write_file
 from lingraft.library import disk
 from lingraft.library.manifest import CODE
 from lingraft.library.places import Places
@@ -79,6 +80,6 @@ def _write(places: Places, codes: frozenset[str]) -> None:
     path = places.path / FILE
     with disk.reported(path):
         if codes:
-            disk.write_file(path, (json.dumps(sorted(codes)) + "\n").encode())
+            write_file(path, (json.dumps(sorted(codes)) + "\n").encode())
         else:
             disk.remove_file(path)

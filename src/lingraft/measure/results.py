@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lingraft.atoms import ENGLISH, DataError
-from lingraft.library.disk import reported, write_file
+from lingraft.atoms.durable import write_file
+from lingraft.library.disk import reported
 from lingraft.measure.contrast import Contrast
 from lingraft.measure.row import GROUPS, VIAS, Row, is_number, malformed
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import threading
 import urllib.request
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.utils import SACREBLEU_DIR
 
 from lingraft.atoms import DataError, Score
+from lingraft.atoms.durable import write_file
 
 CHRF_PLUS_PLUS = "chrF++"
 PLAIN = "13a"
@@ -137,17 +137,14 @@ def _download(name: str, seconds: float) -> None:
     from sentencepiece import SentencePieceProcessor
 
     path = _spm_path(name)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with urllib.request.urlopen(_spm_url(name), timeout=seconds) as answer:
             data = answer.read(_MAX_SPM)
         SentencePieceProcessor(model_proto=data)  # refuses an error page
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data)
-        os.replace(draft, path)
+        write_file(path, data)
     except (OSError, RuntimeError, ValueError) as error:
         _log.info("the SentencePiece model of %s could not be fetched: %s", name, error)
-        draft.unlink(missing_ok=True)
 
 
 def _check_lines(name: str, lines: Sequence[str]) -> None:

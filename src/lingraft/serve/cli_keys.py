@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from lingraft.atoms import ConfigError
-from lingraft.library.disk import reported, write_file
+from lingraft.atoms.durable import write_file
+from lingraft.library.disk import reported
 from lingraft.serve.keys import make_key, read_keys
 
 

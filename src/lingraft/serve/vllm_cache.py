@@ -11,6 +11,7 @@ from pathlib import Path
 import filelock
 
 from lingraft.atoms import LibraryError
+from lingraft.atoms.durable import DRAFT
 from lingraft.library import disk
 
 _KEY = re.compile("[0-9a-f]{32}")  # nothing else in the folder is ever removed, whatever folder that is
@@ -56,7 +57,7 @@ class Cache:
             with disk.reported(self.path):
                 disk.make_folder(self.path)
             with disk.reported(self.path), filelock.FileLock(self.path / ".lock"):
-                for draft in self.path.glob(f"{disk.DRAFT}*"):  # of a writer that was killed
+                for draft in self.path.glob(f"{DRAFT}*"):  # of a writer that was killed
                     disk.discard(draft)
                 if not folder.is_dir():
                     write(folder)
