@@ -14,13 +14,13 @@ from typing import Any
 
 from modular_study_dev_tables import READING, SCORES, compared, depth, grid, kept, scores
 from modular_study_picture import lines_svg
-from modular_study_results import Found, numbers, signed, words
+from modular_study_results import Found, Numbers, numbers, signed, words
 from report_document import put, table
 
 from lingraft.atoms.languages import name as language_name
 
 MARK, TITLE = "runs/modular_study_report.py", "Merging: what helps, how much data, how near to full fine-tuning"
-FULL = "baseline/multi-full"
+FULL, EQUAL, OURS = "baseline/multi-full", "baseline/full-equal-text", "headline/bridged-1"
 SYSTEMS = {
     "headline/bridged-1": "modular, bridged rows",
     "headline/recipe": "modular, bridged rows, searched recipes",
@@ -32,7 +32,7 @@ SYSTEMS = {
     "baseline/english-lora": "one LoRA, English pairs",
     "baseline/multi-lora": "one LoRA, the six direct pairs",
     FULL: "full fine-tuning, the six direct pairs",
-    "baseline/full-equal-text": "full fine-tuning, as many sentences of a language as its adapters have",
+    EQUAL: "full fine-tuning, as many sentences of a language as its adapters have",
     "baseline/base": "base alone",
 }
 
@@ -47,8 +47,7 @@ def overview(found: Found, docs: Path) -> list[str]:
                 continue
             shares = ["–", "–", "–"]
             if full:
-                least = min(mine.rows[where] / max(full.rows[where], 0.1) for where in mine.rows)
-                shares = [f"{100 * mine.chrf / full.chrf:.0f} %", f"{100 * least:.0f} %", "–"]
+                shares = [*_shares(mine, full), "–"]
             if pivot:
                 shares[2] = f"{100 * mine.chrf / pivot.chrf:.0f} %"
             minus = words(found.contrast((name, via), (FULL, "direct"))) if full and name != FULL else "–"
@@ -62,16 +61,29 @@ def overview(found: Found, docs: Path) -> list[str]:
         if len(means) > 1:
             spread = f"{statistics.mean(means):.2f} ± {statistics.stdev(means):.2f}"
             lines.append(f"- {len(means)} seeds, {via}: {spread} ({', '.join(f'{mean:.2f}' for mean in means)})")
-    if (mean := found.contrast(("headline/bridged-1", "direct"), ("headline/bridged-1", "pivot"))) is not None:
+    if equal := numbers(found, EQUAL, "direct"):
+        for via in found.vias(OURS):
+            share, least = _shares(numbers(found, OURS, via), equal)
+            minus = words(found.contrast((OURS, via), (EQUAL, "direct")))
+            lines.append(
+                f"- {via} beside full fine-tuning on as many sentences of a language: {share}, at least {least}; {minus}"
+            )
+    if (mean := found.contrast((OURS, "direct"), (OURS, "pivot"))) is not None:
         lines.append(f"- direct minus pivot with the same adapters: {words(mean)}")
     if (docs / "modular_study-search.svg").exists():  # of `lingraft search`, for modular_study.sh
         lines += ["", "![search of each direction's weights on dev](modular_study-search.svg)"]
     return [*lines, ""]
 
 
+def _shares(mine: Numbers, full: Numbers) -> tuple[str, str]:
+    """Return how much of another system's mean one reaches, and in the direction where it is least."""
+    least = min(mine.rows[where] / max(full.rows[where], 0.1) for where in full.rows)
+    return f"{100 * mine.chrf / full.chrf:.0f} %", f"{100 * least:.0f} %"
+
+
 def directions(found: Found) -> list[str]:
     """Return the table of every direction: direct, pivot, full tuning, and whether they surely differ."""
-    name = "headline/bridged-1"
+    name = OURS
     direct, pivot, full = (numbers(found, *each) for each in ((name, "direct"), (name, "pivot"), (FULL, "direct")))
     if direct is None or pivot is None:
         return []
