@@ -65,9 +65,7 @@ def overview(found: Found, docs: Path) -> list[str]:
         for via in found.vias(OURS):
             share, least = _shares(numbers(found, OURS, via), equal)
             minus = words(found.contrast((OURS, via), (EQUAL, "direct")))
-            lines.append(
-                f"- {via} beside full fine-tuning on as many sentences of a language: {share}, at least {least}; {minus}"
-            )
+            lines.append(f"- {via} beside full fine-tuning on as many sentences: {share}, at least {least}; {minus}")
     if (mean := found.contrast((OURS, "direct"), (OURS, "pivot"))) is not None:
         lines.append(f"- direct minus pivot with the same adapters: {words(mean)}")
     if (docs / "modular_study-search.svg").exists():  # of `lingraft search`, for modular_study.sh
