@@ -54,7 +54,10 @@ class FakeEngine:
     @property
     def library(self) -> Any:
         base = SimpleNamespace(id="a base", revision=None, fingerprint="ab" * 32)
-        return SimpleNamespace(path=self.path, card=SimpleNamespace(base=base))
+        tokenizer = SimpleNamespace(tokenize=str.split)
+        return SimpleNamespace(
+            path=self.path, card=SimpleNamespace(base=base), base=SimpleNamespace(tokenizer=tokenizer)
+        )
 
     async def translate(self, texts, direction, *, alternatives=0, via=None) -> Answer:
         self.asked.append((tuple(texts), str(direction)))

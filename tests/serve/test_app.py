@@ -142,8 +142,12 @@ def test_markup_of_deepl(client):
 def test_models_are_directions(client):
     models = [each["id"] for each in client.get("/v1/models").json()["data"]]
     assert len(models) == 4 * 3
-    assert client.get("/v1/models/sr-Latn-nothing").status_code == 400
-    assert client.get("/v1/models/gpt").status_code == 404
+    for unknown in ("sr-Latn-nothing", "foo-bar", "gpt", "de-de"):
+        for answer in (
+            client.get(f"/v1/models/{unknown}"),
+            client.post("/v1/chat/completions", json={"model": unknown, "messages": [{"role": "user"}]}),
+        ):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
     chat = lambda model, content="Wo ist das Wasser?": client.post(
         "/v1/chat/completions", json={"model": model, "n": 2, "messages": [{"role": "user", "content": content}]}
     ).json()
@@ -152,6 +156,88 @@ def test_models_are_directions(client):
     assert chat("de-DE-fr")["model"] == "deu_Latn-fra_Latn"
     parts = [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]
     assert chat(models[1], parts)["choices"][0]["message"]["content"] == "[deu>epo] ab"
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([], "`messages` must have at least 1 item, but has 0."),
+        ("x", "`messages` must be a valid list, but is not."),
+        (None, "`messages` must be a valid list, but is not."),
+    ],
+)
+def test_what_a_field_must_be_is_told_in_words(client, messages, told):
+    answer = client.post("/v1/chat/completions", json={"model": "de-fr", "messages": messages})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, told)
+
+
+@pytest.mark.parametrize("text", ["שלום לכולם", "これは日本語です", "Γειά σου Κόσμε", "Где здесь ближайший вокзал?"])
+def test_text_in_a_language_that_is_not_on_offer_is_refused(client, engine, text):
+    engine.offered = ("deu_Latn", "eng_Latn", "epo_Latn", "fra_Latn", "por_Latn")
+    chat = {"model": "auto-fra_Latn", "messages": [{"role": "user", "content": text}]}
+    for answer, listed in (
+        (translate(client, text, source="auto"), "GET /languages lists them."),
+        (translate(client, ["Wo ist das nächste Wasser?", text], source="auto"), "GET /languages lists them."),
+        (client.post("/v2/translate", json={"text": [text], "target_lang": "FR"}), "GET /v2/languages lists them."),
+        (client.post("/v1/chat/completions", json=chat), "GET /v1/models lists some."),
+    ):
+        assert answer.status_code == 400
+        told = answer.json().get("error", answer.json())
+        message = told if isinstance(told, str) else told["message"]
+        assert message.startswith("the text must be in a language of this service, but ")
+        assert message.endswith(f". {listed}")
+        assert "source" not in message
+    assert not engine.asked
+    texts = ["10:30", "🙂", " ", "5 Ω"]
+    answer = translate(client, texts, source="auto").json()
+    assert answer["translatedText"] == texts
+    assert [found["confidence"] for found in answer["detectedLanguage"]] == [0] * 4
+
+
+def test_a_language_is_detected_or_refused(client, engine):
+    detect = lambda text: client.post("/detect", json={"q": text})
+    assert detect("Где здесь вокзал?").json()[0]["language"] == "ru"
+    assert detect("10:30").json() == [{"language": "en", "confidence": 0}]
+    assert detect("שלום").status_code == 400
+    engine.offered = (*fake.OFFERED, "heb_Hebr")
+    assert detect("שלום").json() == [{"language": "he", "confidence": 50}]
+    assert translate(client, "שלום", source="auto").json()["translatedText"] == "[heb>fra] שלום"
+    engine.offered = (*fake.OFFERED, "heb_Hebr", "ydd_Hebr")
+    for answer in (detect("שלום"), translate(client, "שלום", source="auto")):
+        assert answer.status_code == 400
+        assert answer.json()["error"].endswith("Name it in `source` to translate it.")
+
+
+@pytest.mark.parametrize(
+    ("target", "remedy"),
+    [
+        ("uk", ""),
+        ("spa_Latn", ""),
+        ("qqq", ""),
+        ("Germn", "Did you mean deu_Latn? "),
+        ("esparanto", "Did you mean epo_Latn? "),
+        ("deu_Latm", "Did you mean deu_Latn? "),
+        ("deu_Cyrl", "Did you mean deu_Latn? "),
+    ],
+)
+def test_a_language_is_proposed_only_where_it_is_spelled_alike(client, target, remedy):
+    told = lambda field, listed: f"`{field}` must be a language of this service, but is none. {remedy}{listed}"
+    answer = translate(client, target=target)
+    assert (answer.status_code, answer.json()["error"]) == (400, told("target", "GET /languages lists them."))
+    answer = client.post("/v2/translate", json={"text": ["a"], "source_lang": "DE", "target_lang": target})
+    assert answer.json()["message"] == told("target_lang", "GET /v2/languages lists them.")
+
+
+def test_head_is_get_without_a_body(engine):
+    with fake.serving(fake.app(engine)) as address:
+        for path in ("/health", "/languages", "/v1/models/de-fr", "/v1/models/x", "/translate", "/"):
+            head, get = httpx.head(address + path), httpx.get(address + path)
+            assert (head.status_code, head.content) == (get.status_code, b"")
+            assert {**head.headers, "date": ""} == {**get.headers, "date": ""}
+        counted = httpx.get(f"{address}/metrics").text
+    assert 'lingraft_http_requests_total{method="HEAD",route="/v1/models/{model}",status="200"} 1.0' in counted
+    client = TestClient(fake.app(engine))
+    assert (client.head("/languages").status_code, client.head("/languages").content) == (200, b"")
 
 
 def test_languages(client):
@@ -210,6 +296,9 @@ def test_failures_of_the_engine_in_the_words_of_each_interface(client, engine, f
     assert isinstance(first.json()["error"], str)
     assert isinstance(deepl.json()["message"], str)
     assert isinstance(chat.json()["error"]["message"], str)
+    if isinstance(failure, LibraryError):
+        told = ((first, "GET /languages "), (deepl, "GET /v2/languages "), (chat, "GET /v1/models "))
+        assert all(listed in each.text for each, listed in told)
     assert not any(told in first.text + deepl.text + chat.text for told in ("what a user wrote", "somewhere"))
     engine.failure = None
     assert translate(client).status_code == 200

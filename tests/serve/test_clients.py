@@ -79,8 +79,37 @@ def test_openai(served):
     assert client.models.retrieve("de-fr").id == "deu_Latn-fra_Latn"
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(api_key="client.wrong", base_url=f"{address}/v1", max_retries=0).models.list()
-    with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(model="de-tlh", messages=messages)
+    for unknown in (
+        lambda: client.chat.completions.create(model="de-tlh", messages=messages),
+        lambda: client.models.retrieve("foo-bar"),
+    ):
+        with pytest.raises(openai.NotFoundError) as refusal:
+            unknown()
+        assert refusal.value.code == "model_not_found"
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    with pytest.raises(openai.BadRequestError, match="tools"):
+        client.chat.completions.create(model="de-fr", messages=messages, tools=[tool])
+
+
+def test_openai_cuts_and_counts(served):
+    address, key, _ = served
+    client = openai.OpenAI(api_key=key, base_url=f"{address}/v1", max_retries=0)
+    asked = {"model": "de-fr", "messages": [{"role": "user", "content": "Hallo du\nWelt"}]}
+    whole = client.chat.completions.create(**asked, max_tokens=4)
+    assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == ("[deu>fra] Hallo du\nWelt", "stop")
+    assert whole.usage.to_dict() == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    for limits in ({"max_tokens": 2}, {"max_completion_tokens": 2}, {"max_tokens": 9, "max_completion_tokens": 2}):
+        short = client.chat.completions.create(**asked, **limits, n=2)
+        assert [each.finish_reason for each in short.choices] == ["length"] * 2
+        assert [each.message.content.strip() for each in short.choices] == ["[deu>fra] Hallo"] * 2
+        assert short.usage.completion_tokens == 4
+    stream = client.chat.completions.create(**asked, max_tokens=2, stream=True, stream_options={"include_usage": True})
+    *chunks, last = list(stream)
+    assert chunks[-1].choices[0].finish_reason == "length"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks).strip() == "[deu>fra] Hallo"
+    assert (last.choices, last.usage.total_tokens) == ([], 5)
+    with pytest.raises(openai.BadRequestError, match="max_tokens"):
+        client.chat.completions.create(**asked, max_tokens=0)
 
 
 def test_clients_are_told_to_come_again(served):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import os
 import signal
 import socket
@@ -15,7 +17,7 @@ from click.testing import CliRunner
 
 from lingraft.atoms import ConfigError
 from lingraft.cli import app
-from lingraft.serve.cli import Size, _app, _loopback, _settings, run, use_threads
+from lingraft.serve.cli import Size, _app, _loopback, _settings, listen, run, use_threads
 from lingraft.serve.engine import Engine
 from lingraft.serve.settings import ServeSettings
 
@@ -80,6 +82,58 @@ def test_sigterm_ends_the_service_when_what_is_there_is_answered(tmp_path, signa
     assert {answer.headers["x-lingraft-via"] for answer in answers} == {"direct"}
     assert not engine.state().ready
     assert engine.state().answered == 12
+    assert gc.get_freeze_count() == 0, "what is frozen at the end of the process is told as leaked"
+
+
+@pytest.fixture
+def taken():
+    """A port that another program listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+def test_a_port_that_is_taken_is_told_before_the_base_is_read(tmp_path, taken):
+    done = CliRunner().invoke(app, ["serve", "--library", str(tmp_path), "--port", str(taken)], standalone_mode=False)
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == (
+        f"`--port` must be free, but {taken} is taken by another program. Give another one, or 0 for any that is free, "
+        "or end that program."
+    )
+
+
+def test_nothing_is_said_to_be_served_at_a_port_that_is_taken(tmp_path, taken, signals, caplog):
+    engine = Engine(served.library(tmp_path / "lib", ("deu_Latn",)))
+    with caplog.at_level(logging.INFO, "lingraft.serve"), pytest.raises(ConfigError, match="--port"):
+        asyncio.run(run(engine, _app(engine, ServeSettings()), "127.0.0.1", taken, 1.0))
+    assert "serving" not in [record.getMessage() for record in caplog.records]
+
+
+def test_the_service_says_that_it_serves_when_its_port_is_open(tmp_path, signals, monkeypatch):
+    engine = Engine(served.library(tmp_path / "lib", ("deu_Latn",)))
+    told = []
+
+    def write(event, **fields):
+        if event == "serving":
+            socket.create_connection(("127.0.0.1", fields["port"]), timeout=5).close()
+            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+        told.append(event)
+
+    monkeypatch.setattr("lingraft.serve.logs.write", write)
+    asyncio.run(asyncio.wait_for(run(engine, _app(engine, ServeSettings()), "127.0.0.1", 0, 1.0), 60))
+    assert {"serving", "stopped"} <= set(told)
+
+
+def test_every_address_of_a_host_is_listened_at():
+    found = listen("localhost", 0)
+    try:
+        assert len({each.getsockname()[1] for each in found}) == 1
+        assert all(_loopback(each.getsockname()[0]) for each in found)
+    finally:
+        for each in found:
+            each.close()
+    for host in ("192.0.2.1", "no.such.host.invalid"):
+        with pytest.raises(ConfigError, match="`--host` must be an address of this machine"):
+            listen(host, 0)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from lingraft.serve.refusals import Refused
 
@@ -116,11 +117,9 @@ def parse(kind: type[B], fields: Mapping[str, Any]) -> B:
         return kind.model_validate(fields)
     except ValidationError as error:
         found: dict[str, str] = {}
-        for problem in error.errors(include_url=False, include_input=False, include_context=False):
-            name = str(problem["loc"][0]) if problem["loc"] else "body"
-            missing = problem["type"] == "missing"
-            found.setdefault(name, "be given" if missing else problem["msg"].removeprefix("Input should "))
-        told = "; ".join(f"`{name}` must {must}, but is not" for name, must in found.items())
+        for problem in error.errors(include_url=False, include_input=False):
+            found.setdefault(str(problem["loc"][0]) if problem["loc"] else "body", _must(problem))
+        told = "; ".join(f"`{name}` must {must}" for name, must in found.items())
     raise Refused(400, f"{told}.", code="body")
 
 
@@ -136,6 +135,17 @@ def require_text(texts: Iterable[str], name: str) -> None:
     """
     if any("\0" in text for text in texts):
         raise Refused(400, f"`{name}` must be text, but holds a NUL character. Leave it out.", code="body")
+
+
+def _must(problem: ErrorDetails) -> str:
+    """Return what a field must be, and that it is not; nothing of what it holds."""
+    if problem["type"] == "missing":
+        return "be given, but is not"
+    bound = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}.get(problem["type"])
+    if bound is None:
+        return f"{problem['msg'].removeprefix('Input should ')}, but is not"
+    most, actual = problem["ctx"][bound[1]], problem["ctx"]["actual_length"]
+    return f"have {bound[0]} {most} item{'' if most == 1 else 's'}, but has {'more' if actual is None else actual}"
 
 
 def _read_json(body: bytes) -> dict[str, Any]:

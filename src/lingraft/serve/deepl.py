@@ -11,7 +11,8 @@ from lingraft.atoms import ENGLISH
 from lingraft.atoms.languages import in_form_of, name
 from lingraft.serve.bodies import Body, parse
 from lingraft.serve.described import Message, faults, takes
-from lingraft.serve.refusals import Refused
+from lingraft.serve.offers import Words
+from lingraft.serve.refusals import LISTED_DEEPL, Refused
 from lingraft.serve.translating import Ask, Desk
 
 routes = APIRouter(prefix="/v2", tags=["DeepL"])
@@ -98,7 +99,7 @@ async def translate(request: Request, response: Response) -> Translations:
         target=body.target_lang,
         kind=body.tag_handling or "text",
         ignore=tuple(each.strip() for each in ignore),
-        names=("text", "source_lang", "target_lang"),
+        words=Words("text", "source_lang", "target_lang", LISTED_DEEPL),
     )
     done = await desk.translate(ask, caller.identity)
     response.headers.update(done.headers)

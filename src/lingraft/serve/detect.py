@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 
 from lingraft.atoms import LingraftError
 from lingraft.corpus.profile import NO_LANGUAGE, UNKNOWN, Identifier, Profile, known_profiles
 from lingraft.library import Library, Pointer
+from lingraft.serve.scripts import telling, writing
 
 READ = 2_000
 """Characters of a text that are looked at; more change nothing."""
@@ -19,6 +21,8 @@ Chosen on the first 1 to 40 words of NTREX lines in 12 languages: log loss 0.27,
 
 CLEAR = 90.0
 """Percent from which a language that is not on offer is believed."""
+BY_SCRIPT = 50.0
+"""Percent for a language that is told by its script alone: nothing speaks for it against another one."""
 _Key = tuple[frozenset[tuple[str, str]], frozenset[str]]
 
 
@@ -27,9 +31,12 @@ class Detected:
     """The language of a text."""
 
     language: str | None
-    """None: it has no letters, or most of them are in no profile."""
+    """None: it has no words, or cannot be told."""
     confidence: float
     """Percent: how probable it is that this language and not the second one is right."""
+    trouble: Literal["foreign", "shared"] | None = None
+    """Why a text with words has no language: none on offer is written in its letters, or several are and nothing
+    else is known of them. None: it has one, or no words."""
 
 
 class Detector:
@@ -54,7 +61,8 @@ class Detector:
     ) -> list[Detected]:
         """Return the language of each text.
 
-        A language that is not on offer is named only where it is clear; else the likeliest on offer is.
+        A language that is not on offer is named only where it is clear; else the likeliest on offer is. Letters that
+        are in no profile tell a script, and so a language where a single one on offer is written in it.
 
         Args:
             texts: The texts, without markup.
@@ -65,14 +73,7 @@ class Detector:
             One answer for each text.
         """
         everything, ours = self._identifiers(installed, offered)
-        return [self._one(everything, ours, text[:READ]) for text in texts]
-
-    def _one(self, everything: Identifier, ours: Identifier, text: str) -> Detected:
-        found = _detected(everything, text)
-        if found.language is None or found.language in ours.languages or found.confidence >= CLEAR:
-            return found
-        again = _detected(ours, text)
-        return again if again.language is None else replace(again, confidence=round(100 - found.confidence, 1))
+        return [_detected(everything, ours, offered, text[:READ]) for text in texts]
 
     def _identifiers(self, installed: Mapping[str, Pointer], offered: Sequence[str]) -> tuple[Identifier, Identifier]:
         """Return the identifier of all known languages, and that of those on offer."""
@@ -99,8 +100,27 @@ class Detector:
             return
 
 
-def _detected(identifier: Identifier, text: str) -> Detected:
-    code, lead = identifier.identify(text)
-    if code in (NO_LANGUAGE, UNKNOWN):
+def _detected(everything: Identifier, ours: Identifier, offered: Sequence[str], text: str) -> Detected:
+    code, confidence = _likeliest(everything, text)
+    if code == NO_LANGUAGE:
         return Detected(None, 0.0)
-    return Detected(code, round(100 / (1 + math.exp(-min(lead / SPREAD, 50.0))), 1))
+    if code != UNKNOWN and code not in ours.languages and confidence < CLEAR:
+        code, confidence = _likeliest(ours, text)[0], round(100 - confidence, 1)
+    return _by_script(text, offered) if code == UNKNOWN else Detected(code, confidence)
+
+
+def _likeliest(identifier: Identifier, text: str) -> tuple[str, float]:
+    """Return the most probable language of a text that has a profile, and how sure that is, in percent."""
+    code, lead = identifier.identify(text)
+    return code, round(100 / (1 + math.exp(-min(lead / SPREAD, 50.0))), 1)
+
+
+def _by_script(text: str, offered: Sequence[str]) -> Detected:
+    """Return the language of a text whose letters are in no profile: the only one on offer with its script."""
+    names = telling(text)
+    if not names:
+        return Detected(None, 0.0)
+    found = writing(names, offered)
+    if len(found) == 1:
+        return Detected(found[0], BY_SCRIPT)
+    return Detected(None, 0.0, "shared" if found else "foreign")

@@ -110,6 +110,9 @@ class Gate:
                 await send({"type": "websocket.close", "code": 1008})
             return
         began, answer = time.perf_counter(), _Answer()
+        method: str = scope["method"]
+        head = method == "HEAD"
+        scope = {**scope, "method": "GET"} if head else scope  # HEAD is GET whose body stays here
 
         async def watched(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -117,6 +120,7 @@ class Gate:
                 _harden(message)
             elif message["type"] == "http.response.body":
                 answer.ended = not message.get("more_body", False)
+                message = {**message, "body": b""} if head else message
             await send(message)
 
         try:
@@ -132,15 +136,15 @@ class Gate:
             answer.notes |= logs.where(error)
             failure = Refused(500, "the service failed at this request. It is logged; tell the operator.", code="bug")
             await self._refuse(scope, receive, watched, answer, failure)
-        self._record(scope, answer, time.perf_counter() - began)
+        self._record(scope, method, answer, time.perf_counter() - began)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, answer: _Answer) -> None:
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-        path, reads = scope["path"], scope["method"] in ("GET", "HEAD")
+        path: str = scope["path"]
         admin = path == "/admin" or path.startswith("/admin/")
         if admin and self.admin_keys is None:
             raise Refused(404, "there are no admin verbs here. Start the service with `--admin-keys`.", code="off")
-        public = reads and (path in PUBLIC or path.startswith("/static/"))
+        public = scope["method"] == "GET" and (path in PUBLIC or path.startswith("/static/"))
         key = _key_of_headers(headers)
         caller = Caller(f"address {_address(scope)}", None) if public else None
         if caller is None and (admin or key is not None or self.keys is None):
@@ -211,15 +215,15 @@ class Gate:
             return
         await respond(scope["path"], error)(scope, receive, send)
 
-    def _record(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+    def _record(self, scope: Scope, method: str, answer: _Answer, seconds: float) -> None:
         path: str = scope["path"] if scope["path"] in self.known else "unmatched"
         route: str = getattr(scope.get("route"), "path", path)
-        self.metrics.request(route, scope["method"], answer.status, seconds)
+        self.metrics.request(route, method, answer.status, seconds)
         logs.write(
             "request",
             level=logging.ERROR if answer.status == 500 else logging.INFO,
             route=route,
-            method=scope["method"] if scope["method"].isascii() and len(scope["method"]) < 8 else "other",
+            method=method if method.isascii() and len(method) < 8 else "other",
             status=answer.status,
             milliseconds=round(1000 * seconds, 1),
             **answer.notes,

@@ -12,6 +12,7 @@ from lingraft.atoms.languages import in_form_of, name
 from lingraft.serve.bodies import Body, parse, require_text
 from lingraft.serve.described import Fault, faults, takes
 from lingraft.serve.detect import Detected
+from lingraft.serve.offers import Words, require_told
 from lingraft.serve.translating import Ask, Desk
 
 routes = APIRouter(tags=["LibreTranslate"])
@@ -144,6 +145,7 @@ async def detect(request: Request) -> list[Found]:
     desk.limits.check_texts([body.q])
     require_text([body.q], "q")
     found = (await desk.detect([body.q]))[0]
+    require_told(found, Words())
     return [_found(found, FORM, ENGLISH)]
 
 

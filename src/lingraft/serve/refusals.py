@@ -34,8 +34,12 @@ class Refused(LingraftError):  # noqa: N818
 
 _OPEN = (Refused, Busy, Stopping)
 """Errors whose messages are for clients. Others may name files of the service or hold a part of a text."""
+LISTED = "GET /languages lists them."
+LISTED_DEEPL = "GET /v2/languages lists them."
+LISTED_OPENAI = "GET /v1/models lists some."
+"""Where each interface lists the languages on offer."""
 _TOLD = {
-    400: "source and target must be two languages that are served, but are not. GET /languages lists them.",
+    400: "source and target must be two languages that are served, but are not. {listed}",
     413: "a sentence must be short enough for the base to read, but is not. Split it.",
     503: "the direction must be computable, but is not now. It is logged; tell the operator.",
 }
@@ -67,7 +71,7 @@ def respond(path: str, error: LingraftError) -> Response:
     from fastapi.responses import JSONResponse
 
     status = status_of(error)
-    message = str(error) if path.startswith("/admin/") or isinstance(error, _OPEN) else _TOLD[status]
+    message = str(error) if path.startswith("/admin/") or isinstance(error, _OPEN) else _told(path, status)
     retry_after = getattr(error, "retry_after", None)
     if retry_after is None and isinstance(error, Stopping):
         retry_after = 10.0
@@ -75,6 +79,12 @@ def respond(path: str, error: LingraftError) -> Response:
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(_worded(path, status, message, error.code), status, headers)
+
+
+def _told(path: str, status: int) -> str:
+    """Return what a client is told of an error whose message is not for clients."""
+    listed = LISTED_DEEPL if path.startswith("/v2/") else LISTED_OPENAI if path.startswith("/v1/") else LISTED
+    return _TOLD[status].format(listed=listed)
 
 
 def _worded(path: str, status: int, message: str, code: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lingraft.atoms import Direction
-from lingraft.atoms.languages import find
 from lingraft.library import Library
 from lingraft.serve.answers import Answer, State
 from lingraft.serve.bodies import require_text
@@ -19,6 +17,7 @@ from lingraft.serve.detect import Detected, Detector
 from lingraft.serve.limits import Limits
 from lingraft.serve.markup import Kind, Marked, mark
 from lingraft.serve.metrics import Metrics
+from lingraft.serve.offers import Words, known, require_offered
 from lingraft.serve.refusals import Refused
 
 NOTHING = "none"
@@ -71,8 +70,7 @@ class Ask:
     alternatives: int = 0
     ignore: Collection[str] = ()
     """Elements of the markup whose content is kept."""
-    names: tuple[str, str, str] = ("q", "source", "target")
-    """What texts, source and target are called in the client's interface."""
+    words: Words = field(default_factory=Words)
 
 
 @dataclass(frozen=True)
@@ -136,20 +134,19 @@ class Desk:
             Refused: The request is over a limit, or a language is not on offer.
         """
         characters = self.limits.check_texts(ask.texts)
-        require_text(ask.texts, ask.names[0])
+        require_text(ask.texts, ask.words.texts)
         most = self.limits.settings.alternatives
         if not 0 <= ask.alternatives <= most:
             raise Refused(400, f"`alternatives` must be from 0 to {most}, but is not.", code="alternatives")
         offered = self.service.state().offered
-        target = known(ask.target, offered, ask.names[2])
+        target = known(ask.target, offered, ask.words.target, ask.words)
         marked = [mark(text, ask.kind, ask.ignore) for text in ask.texts]
         if ask.source is None:
             sources = await self.detect([each.plain for each in marked])
             for found in sources:
-                if found.language is not None:
-                    known(found.language, offered, ask.names[1], detected=True)
+                require_offered(found, offered, ask.words)
         else:
-            sources = [Detected(known(ask.source, offered, ask.names[1]), 100.0)] * len(marked)
+            sources = [Detected(known(ask.source, offered, ask.words.source, ask.words), 100.0)] * len(marked)
         self.limits.charge(identity, characters)
         try:
             done = await self._compute(ask, marked, [found.language for found in sources], target)
@@ -195,39 +192,6 @@ class Desk:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return {direction: task.result() for direction, task in tasks.items()}
-
-
-def known(spelled: str, offered: Sequence[str], name: str, *, detected: bool = False) -> str:
-    """Return the code of a language that is on offer.
-
-    Args:
-        spelled: A code or a name in any form.
-        offered: Codes.
-        name: The field that it came in.
-        detected: Whether it is what a text was found to be in, rather than what the client wrote.
-
-    Returns:
-        The code ``xxx_Yyyy``.
-
-    Raises:
-        Refused: It is none of these. What the client wrote is not repeated, for it might be a text.
-    """
-    code = find(spelled) if len(spelled) <= 64 and spelled.isprintable() else None
-    if code is not None and code in offered:
-        return code
-    if detected:
-        raise Refused(
-            400,
-            f"the text must be in a language of this service, but seems to be in {code}. Name `{name}`.",
-            code="language",
-        )
-    near = difflib.get_close_matches(code or spelled[:12], offered, n=3, cutoff=0.5)
-    remedy = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise Refused(
-        400,
-        f"`{name}` must be a language of this service, but is none. {remedy}GET /languages lists them.",
-        code="language",
-    )
 
 
 def _place(
