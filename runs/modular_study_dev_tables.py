@@ -60,8 +60,7 @@ def depth(found: Found, docs: Path) -> list[str]:
     title = "Adapters in some layers only, at merging"
     picture = lines_svg(title, "first layer above the border", series)
     (docs / "modular_study-depth.svg").write_text(picture, encoding="utf-8")
-    epochs = found.settings["some_epochs"]
-    lines = compared(found, "depth", "When to merge: depth", f"checkpoint/{epochs}-{epochs}", ("direct",))
+    lines = compared(found, "depth", "When to merge: depth", "phase/span-span", ("direct",))
     return [*lines, f"![{title}](modular_study-depth.svg)", ""]
 
 

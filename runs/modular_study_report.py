@@ -185,12 +185,11 @@ def main() -> None:
     if not any("results" in system for system in found.systems.values()):
         raise SystemExit(f"`{args.out}` must hold the results of runs/modular_study.py, but holds none. Run it first.")
     args.docs.mkdir(parents=True, exist_ok=True)
-    epochs = found.settings["some_epochs"]
     lines = overview(found, args.docs) + directions(found) + curve(found, args.docs)
     lines += compared(found, "merge", "Training for mergeability", "merge/control-{seed}", ("direct", "pivot"))
     lines += grid(found) + depth(found, args.docs)
     lines += compared(found, "phase", "When to merge: phase", "phase/span-span", ("direct",))
-    lines += compared(found, "ratio", "The plain merge at one ratio", f"checkpoint/{epochs}-{epochs}", ("direct",))
+    lines += compared(found, "ratio", "The plain merge at one ratio", "phase/span-span", ("direct",))
     lines += kept(found) + method(found)
     put(args.docs / "modular_study.md", MARK, TITLE, "\n".join(lines))
     text: Any = json.dumps(found.plain(), ensure_ascii=False, indent=1)
