@@ -107,26 +107,28 @@ def directions(found: Found) -> list[str]:
 
 
 def curve(found: Found, docs: Path) -> list[str]:
-    """Return the table of quality over the number of pairs, and draw it."""
-    sizes = sorted(int(name.split("/")[1]) for name in found.systems if name.startswith("curve/") and "-" not in name)
-    fulls = sorted(int(name.split("-")[1]) for name in found.systems if name.startswith("curve/full-"))
-    if not sizes:
+    """Return the table of quality over the number of pairs, and draw it; the headline's number is one of them."""
+    names = [name for name in found.systems if name.startswith("curve/")]
+    if not names:
         return []
-    keys = {
-        "direct": ("curve/{}", "direct"),
-        "pivot": ("curve/{}", "pivot"),
-        "full tuning": ("curve/full-{}", "direct"),
-    }
+    sizes = {int(name.split("/")[1]): name for name in names if "-" not in name}
+    fulls = {int(name.split("-")[1]): name for name in names if "-" in name}
+    if limit := found.settings["limit"]:
+        sizes[limit], fulls[limit] = OURS, FULL
+    if EQUAL in found.systems:
+        fulls[min(found.systems[EQUAL]["rows"].values())] = EQUAL
+    keys = {"direct": (sizes, "direct"), "pivot": (sizes, "pivot"), "full tuning": (fulls, "direct")}
     rows, series = [], {key: [] for key in keys}
     for size in sorted({*sizes, *fulls}):
         cells = [f"{size:,}"]
-        for key, (name, via) in keys.items():
-            each = numbers(found, name.format(size), via)
+        for key, (there, via) in keys.items():
+            each = numbers(found, there.get(size, ""), via)
             cells += ["–", "–"] if each is None else [f"{each.chrf:.1f}", f"{each.off_target:.1f} %"]
             if each is not None:
                 series[key].append((size, each.chrf))
-        contrast = found.contrast((f"curve/{size}", "direct"), (f"curve/{size}", "pivot"))
-        epochs = found.systems.get(f"curve/{size}", {}).get("regime", {}).get("epochs", "–")
+        name = sizes.get(size, "")
+        contrast = found.contrast((name, "direct"), (name, "pivot"))
+        epochs = found.systems.get(name, {}).get("regime", {}).get("epochs", "–")
         rows.append([*cells, words(contrast), str(epochs)])
     drawn = {key: points for key, points in series.items() if points}
     title = "Quality over the number of pairs"
