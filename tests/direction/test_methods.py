@@ -234,7 +234,8 @@ def test_results_keep_the_dtype_and_take_no_gradient():
     terms = [(w, Update(u.A.bfloat16().requires_grad_(), u.B.bfloat16(), u.scale)) for w, u in pair()]
     for name in ALL:
         update = merge_site(name, terms, SITE).update
-        assert update.A.dtype == update.B.dtype == torch.bfloat16
+        exact = name == "linear"  # the weights go into the factors, which bfloat16 would round
+        assert update.A.dtype == update.B.dtype == (torch.float32 if exact else torch.bfloat16)
         assert not update.A.requires_grad
 
 

@@ -251,7 +251,7 @@ def full(*_: object, **__: object) -> None:
 def test_a_full_disk_while_installing_changes_nothing_and_a_rerun_succeeds(world, library, monkeypatch):
     before = picture(library) or {}
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "_write", full)
+        patch.setattr(disk, "new_file", full)
         outcome = world.add(library, "French")
         assert outcome.code == 1
         assert "the disk is full. Make room" in outcome.err
