@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lingraft.atoms.durable import write_file
 from lingraft.fit import Silent
 from lingraft.fit.learner import Learner
-from lingraft.library.disk import make_folder, write_file
+from lingraft.library.disk import make_folder
 
 PRINT_SECONDS = 30
 

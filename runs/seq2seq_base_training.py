@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lingraft.atoms import Direction
+from lingraft.atoms.durable import write_file
 from lingraft.base import Base, Encoded
 from lingraft.corpus import Pairs
-from lingraft.library.disk import make_folder, write_file
+from lingraft.library.disk import make_folder
 
 LONGEST = 128  # tokens on one side
 TEMPERATURE = 2.0  # 5, as M2M-100 has it, would show each of the few low-resource rows 40 times

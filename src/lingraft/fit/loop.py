@@ -145,11 +145,7 @@ def _prepare(given: Base, regime: Training, material: Material, here: Team) -> t
 
 
 def _require_finite(learners: Sequence[Learner]) -> None:
-    """Check, before anything is kept of them, that no gradient has ruined what is trained though its loss was finite.
-
-    Raises:
-        TrainingError: If one has.
-    """
+    """Check, before anything is kept of them, that no gradient has ruined the weights though its loss was finite."""
     for learner in learners:
         if not all(weights.values.isfinite().all() for weights in learner.weights.values()):
             raise TrainingError(
