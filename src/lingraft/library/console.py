@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from lingraft.atoms import DataError
+from lingraft.atoms import DataError, Direction, LanguageError
 from lingraft.atoms.languages import parse
 from lingraft.base import Base, load
 from lingraft.library.store import Library
@@ -105,6 +105,29 @@ def read_lines(data: bytes) -> list[str]:
             f"standard input must be UTF-8, but line {number} is not. Convert it, e.g. with iconv."
         ) from None
     return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
+
+
+def read_direction(word: str) -> Direction:
+    """Return the direction that a word of the command line names.
+
+    Args:
+        word: Two codes with a hyphen, e.g. deu_Latn-fra_Latn.
+
+    Returns:
+        The direction.
+
+    Raises:
+        LanguageError: It is none, or both languages are the same.
+    """
+    codes = word.split("-")
+    if len(codes) != 2:
+        raise LanguageError(
+            f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {word!r:.60}."
+        )
+    direction = Direction(*map(parse, codes))
+    if direction.source == direction.target:
+        raise LanguageError(f"`direction` must have two languages, but is {word!r:.60}.")
+    return direction
 
 
 class Bar(Progress):

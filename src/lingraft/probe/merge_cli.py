@@ -9,13 +9,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lingraft.atoms import Direction, LanguageError, LibraryError
+from lingraft.atoms import LibraryError
 from lingraft.atoms.config import override
-from lingraft.atoms.languages import parse
 from lingraft.direction import Recipe
 from lingraft.direction.merge_report import MergeReport, Merging, merge_report
 from lingraft.direction.methods import METHODS, Setting
-from lingraft.library.console import base_options, counting, library_option, open_library
+from lingraft.library.console import base_options, counting, library_option, open_library, read_direction
 from lingraft.measure.cli import Weights, require_places
 from lingraft.measure.results import write_text
 from lingraft.probe.merge_picture import merge_svg
@@ -47,14 +46,7 @@ def merge(
     svg_path: Path | None,
 ) -> None:
     """Compare ways of merging a direction's two adapters (e.g. deu_Latn-fra_Latn) with their exact sum."""
-    codes = pair.split("-")
-    if len(codes) != 2:
-        raise LanguageError(
-            f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {pair!r:.60}."
-        )
-    direction, setting = Direction(*map(parse, codes)), Setting(density, rank, seed)
-    if direction.source == direction.target:
-        raise LanguageError(f"`direction` must have two languages, but is {pair!r:.60}.")
+    direction, setting = read_direction(pair), Setting(density, rank, seed)
     weights = override(Weights(), words, "recipe") if words else None
     require_places(svg_path)
     library = open_library(path, base_id, device, dtype)

@@ -9,11 +9,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lingraft.atoms import Direction, LanguageError
-from lingraft.atoms.languages import parse
+from lingraft.atoms import Direction
 from lingraft.corpus import read_testset
 from lingraft.library import Library
-from lingraft.library.console import Bar, base_options, library_option, open_library
+from lingraft.library.console import Bar, base_options, library_option, open_library, read_direction
 from lingraft.library.mixing import store
 from lingraft.measure.cli import require_places
 from lingraft.measure.labels import short_codes
@@ -68,7 +67,7 @@ def search_command(
     after an interruption, and it goes on where it was.
     """
     wanted = Wanted(**how)
-    directions = [_direction(word) for word in words]
+    directions = [read_direction(word) for word in words]
     require_places(json_path, svg_path, wanted.store)
     lines = read_testset(testset, sorted({code for direction in directions for code in direction}), limit)
     library = open_library(path, base_id, device, dtype)
@@ -92,18 +91,6 @@ def search_command(
     if svg_path is not None:
         write_text(svg_path, search_svg(found))
         click.echo(f"wrote {svg_path}", err=True)
-
-
-def _direction(word: str) -> Direction:
-    codes = word.split("-")
-    if len(codes) != 2:
-        raise LanguageError(
-            f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {word!r:.60}."
-        )
-    direction = Direction(*map(parse, codes))
-    if direction.source == direction.target:
-        raise LanguageError(f"`direction` must have two languages, but is {word!r:.60}.")
-    return direction
 
 
 def _save(library: Library, found: Found, testset: str, save: bool) -> None:

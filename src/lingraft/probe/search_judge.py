@@ -61,7 +61,8 @@ class Lines:
             known = [held[side] for side in sides if side in held]
             apart = known[0] if known else count % 3 == 2
             count += not known
-            held |= dict.fromkeys(sides, apart) | {side: held[side] for side in sides if side in held}
+            for side in sides:
+                held.setdefault(side, apart)
             parts[apart].append(line)
         seen, unseen = (Lines(tuple(a for a, _ in part), tuple(b for _, b in part)) for part in parts)
         return seen, unseen
