@@ -113,7 +113,11 @@ def _cause(base: Base, wanted: Plan, index: int) -> str:
 def _trained(library: Library, language: str, cause: str) -> bool:
     """Say whether the installed adapters of a language came of that; damaged ones did not."""
     try:
-        return all(library.stored(language, role).manifest.record.training.cause == cause for role in Role)
+        if any(library.manifest(language, role).record.training.cause != cause for role in Role):
+            return False  # no weights were read for that
+        for role in Role:
+            library.load(language, role)
+        return True
     except (LibraryError, AdapterError):
         return False
 
