@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import os
 import re
@@ -10,10 +12,19 @@ import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
+from typing import get_args
 
+import click
 import pytest
 
 import lingraft
+from lingraft.cli import VERBS, app
+from lingraft.library.ctranslate import QUANTIZATIONS
+from lingraft.measure.row import VIAS
+from lingraft.probe.search import Sampler
+from lingraft.probe.search_run import LEAST, Wanted
+from lingraft.probe.search_space import Over
+from lingraft.verbs.options import Does
 
 SOURCE = Path(lingraft.__file__).parent
 ROOT = SOURCE.parents[1]
@@ -21,12 +32,14 @@ HEAVY = ("torch", "transformers", "pydantic", "numpy", "sacrebleu", "safetensors
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system does not say what a child cost")
-def test_help_takes_less_than_half_a_second():
+@pytest.mark.parametrize("verb", [(), ("translate",)], ids=" ".join)
+def test_help_takes_less_than_half_a_second(verb):
     import resource
 
     def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([sys.executable, "-m", "lingraft", "--help"], capture_output=True, text=True, check=True)
+        command = [sys.executable, "-m", "lingraft", *verb, "--help"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert "translate" in done.stdout
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -36,21 +49,60 @@ def test_help_takes_less_than_half_a_second():
 
 def test_help_imports_nothing_heavy():
     script = (
-        "import sys, json; sys.argv = ['lingraft', '--help']; from lingraft.cli import main; main();"
-        f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]), file=sys.stderr)"
+        "import sys, json; from click.testing import CliRunner; from lingraft.cli import VERBS, app;"
+        "said = [CliRunner().invoke(app, [*verb, '--help']) for verb in [[], *([verb] for verb in VERBS)]];"
+        "assert all(each.exit_code == 0 and 'Usage' in each.output for each in said);"
+        f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert json.loads(done.stderr) == []
+    assert json.loads(done.stdout) == []
 
 
-def test_every_verb_exists_and_says_what_it_does():
-    from lingraft.cli import VERBS, app
-
+def commands() -> dict[str, click.Command]:
+    """Every command by its words."""
+    found = {}
     for verb in VERBS:
         command = app.get_command(None, verb)  # type: ignore[arg-type]
         assert command is not None
-        assert command.help
+        below = command.commands if isinstance(command, click.Group) else {}
+        found |= {f"{verb} {name}": each for name, each in below.items()} or {verb: command}
+    return found
+
+
+@pytest.mark.parametrize("words", commands())
+def test_every_verb_says_what_it_does_and_asks_for_what_that_takes(words):
+    command = commands()[words]
+    assert command.help
+    assert isinstance(command.callback, Does)
+    takes = inspect.signature(command.callback.function()).parameters.values()
+    named = {each.name for each in takes if each.kind is not each.VAR_KEYWORD}
+    more = {field.name for field in dataclasses.fields(Wanted)} if words == "search" else set()
+    assert {param.name for param in command.params} == named | more
+
+
+def test_a_verb_that_is_none_is_not_found():
     assert app.get_command(None, "trnslate") is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "known"),
+    [
+        ("export", "quantization", QUANTIZATIONS),
+        ("search", "sampler", (*get_args(Sampler), "gradient")),
+        ("search", "over", get_args(Over)),
+    ],
+)
+def test_choices_are_those_that_the_code_knows(words, option, known):
+    (given,) = (param for param in commands()[words].params if param.name == option)
+    assert tuple(given.type.choices) == known
+
+
+def test_defaults_are_those_that_the_code_knows():
+    given = {(words, param.name): param for words, each in commands().items() for param in each.params}
+    assert tuple(given["measure", "vias"].default.split(",")) == VIAS
+    assert given["search", "limit"].type.min == LEAST
+    for field in dataclasses.fields(Wanted):
+        assert given["search", field.name].default == field.default, field.name
 
 
 def test_files_are_short_enough_to_read():

@@ -8,22 +8,22 @@ import sys
 import click
 
 VERBS = {
-    "demo": ("lingraft.measure.cli:demo", "Add three languages to a small base and measure what it learned."),
-    "add": ("lingraft.library.cli:add", "Train adapters for languages and add them to a library."),
-    "update": ("lingraft.library.cli_versions:update", "Train newer adapters of languages that are in a library."),
-    "fit-joint": ("lingraft.library.cli_joint:fit_joint", "Train all languages of a library together (LSLo)."),
-    "list": ("lingraft.library.cli:list_", "List the languages of a library."),
-    "show": ("lingraft.library.cli:show", "Show what is known of a language's adapters."),
-    "translate": ("lingraft.library.cli:translate", "Translate lines from standard input."),
-    "measure": ("lingraft.measure.cli:measure", "Score every direction, beside base and pivot."),
-    "search": ("lingraft.probe.search_cli:search_command", "Search the weights of a direction on dev sentences."),
-    "probe": ("lingraft.probe.cli:probe", "Look into adapters: subspace, lens, merge."),
-    "export": ("lingraft.library.cli_export:export", "Write a direction or an adapter for PEFT, CTranslate2, …"),
-    "serve": ("lingraft.serve.cli:serve", "Translate for others: HTTP interfaces and a web page."),
-    "serve-key": ("lingraft.serve.cli_keys:serve_key", "Make a key for a client of `lingraft serve`."),
-    "rollback": ("lingraft.library.cli_versions:rollback", "Go back to the adapters that a language had before."),
-    "remove": ("lingraft.library.cli:remove", "Remove a language from a library."),
-    "doctor": ("lingraft.library.cli:doctor", "Check a library and this machine."),
+    "demo": ("lingraft.verbs.measure:demo", "Add three languages to a small base and measure what it learned."),
+    "add": ("lingraft.verbs.library:add", "Train adapters for languages and add them to a library."),
+    "update": ("lingraft.verbs.library:update", "Train newer adapters of languages that are in a library."),
+    "fit-joint": ("lingraft.verbs.library:fit_joint", "Train all languages of a library together (LSLo)."),
+    "list": ("lingraft.verbs.library:list_", "List the languages of a library."),
+    "show": ("lingraft.verbs.library:show", "Show what is known of a language's adapters."),
+    "translate": ("lingraft.verbs.library:translate", "Translate lines from standard input."),
+    "measure": ("lingraft.verbs.measure:measure", "Score every direction, beside base and pivot."),
+    "search": ("lingraft.verbs.probe:search", "Search the weights of a direction on dev sentences."),
+    "probe": ("lingraft.verbs.probe:probe", "Look into adapters: subspace, lens, merge."),
+    "export": ("lingraft.verbs.library:export", "Write a direction or an adapter for PEFT, CTranslate2, …"),
+    "serve": ("lingraft.verbs.serve:serve", "Translate for others: HTTP interfaces and a web page."),
+    "serve-key": ("lingraft.verbs.serve:serve_key", "Make a key for a client of `lingraft serve`."),
+    "rollback": ("lingraft.verbs.library:rollback", "Go back to the adapters that a language had before."),
+    "remove": ("lingraft.verbs.library:remove", "Remove a language from a library."),
+    "doctor": ("lingraft.verbs.library:doctor", "Check a library and this machine."),
 }
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lingraft.serve.cli import serve
 from lingraft.serve.gate import PUBLIC
 from lingraft.serve.settings import ServeSettings
+from lingraft.verbs.serve import serve
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")

@@ -17,9 +17,10 @@ from click.testing import CliRunner
 
 from lingraft.atoms import ConfigError
 from lingraft.cli import app
-from lingraft.serve.cli import Size, _app, _loopback, _settings, listen, run, use_threads
+from lingraft.serve.cli import _app, _loopback, _settings, listen, run, use_threads
 from lingraft.serve.engine import Engine
 from lingraft.serve.settings import ServeSettings
+from lingraft.verbs.serve import Size
 
 
 @pytest.fixture

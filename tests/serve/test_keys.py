@@ -12,9 +12,9 @@ from starlette.testclient import TestClient
 
 from lingraft.atoms import ConfigError
 from lingraft.serve import keys as keys_module
-from lingraft.serve.cli_keys import serve_key
 from lingraft.serve.gate import PUBLIC
 from lingraft.serve.keys import Keys, make_key
+from lingraft.verbs.serve import serve_key
 
 
 @pytest.fixture

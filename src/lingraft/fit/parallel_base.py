@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 
 from lingraft.atoms import ConfigError
 from lingraft.base import Base
@@ -28,6 +26,10 @@ def shard(base: Base, team: Team, *, frozen: bool = True) -> None:
     Raises:
         ConfigError: If there is only one process, or the base can't be cut.
     """
+    # Imported where it is needed: it takes every verb a second otherwise.
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     if team.alone:
         raise ConfigError(
             "`fit.shard` must be false for a single process, but is true instead. Start several with `torchrun`."

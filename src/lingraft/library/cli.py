@@ -1,4 +1,4 @@
-"""The verbs that work on a library: add, list, show, translate, remove, doctor."""
+"""What the verbs add, list, show, translate, remove and doctor do."""
 
 from __future__ import annotations
 
@@ -22,10 +22,7 @@ from lingraft.fit.parallel import team
 from lingraft.library.check import check
 from lingraft.library.console import (
     Watcher,
-    base_options,
     counting,
-    library_option,
-    mixing_options,
     open_base,
     open_library,
     read_lines,
@@ -40,22 +37,6 @@ from lingraft.library.store import Library
 from lingraft.library.using import router, steps
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
-@click.argument("words", nargs=-1, required=True, metavar="LANGUAGE... [fit.KEY=VALUE]...")
-@click.option(
-    "--pairs", required=True, help="Text paired with English, e.g. 'DIR/{a}-{b}.tsv.gz'; codes in alphabetical order."
-)
-@click.option("--dev", default=None, help="Dev text, as --pairs.  [default: some rows of the training text]")
-@click.option(
-    "--like",
-    multiple=True,
-    metavar="[LANGUAGE=]RELATIVE",
-    help="For a language that an encoder–decoder has no token for: the one to start from, e.g. ita_Latn.",
-)
-@library_option
-@base_options
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--tensorboard", type=click.Path(path_type=Path), default=None, help="Folder for TensorBoard logs.")
 def add(
     words: tuple[str, ...],
     pairs: str,
@@ -68,11 +49,7 @@ def add(
     dry_run: bool,
     tensorboard: Path | None,
 ) -> None:
-    """Train adapters for languages from text paired with English, and add them to a library.
-
-    Settings are given as fit.epochs=3, fit.rank=16, and so on. Run the same command again after an
-    interruption, and it goes on where it was.
-    """
+    """Do what `lingraft add` promises."""
     languages, settings = split_words(words)
     regime = override(Modular(), settings, "fit")
     there = (path / "library.json").is_file()
@@ -107,11 +84,8 @@ def _pointers(library: Library, languages: Sequence[str]) -> dict[str, Pointer]:
     return found
 
 
-@click.command("list")
-@library_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(path: Path, as_json: bool) -> None:
-    """List the languages of a library."""
+    """Do what `lingraft list` promises."""
     library = Library.open(path)
     rows: list[dict[str, Any]] = []
     for language in library.languages():
@@ -144,11 +118,8 @@ def list_(path: Path, as_json: bool) -> None:
     _print(table)
 
 
-@click.command()
-@click.argument("language")
-@library_option
 def show(language: str, path: Path) -> None:
-    """Show what is known of a language's adapters, as JSON."""
+    """Do what `lingraft show` promises."""
     library = Library.open(path)
     code = parse(language)
     shown = {role.value: library.manifest(code, role).model_dump(mode="json") for role in Role}
@@ -156,21 +127,6 @@ def show(language: str, path: Path) -> None:
     click.echo(json.dumps({"name": name(code), "installed": pointer, **shown}, indent=2, ensure_ascii=False))
 
 
-@click.command()
-@click.option("--from", "source", required=True, help="Language of the text: a code or a name.")
-@click.option("--to", "target", required=True, help="Language to translate into.")
-@library_option
-@base_options
-@mixing_options
-@click.option(
-    "--via",
-    type=click.Choice(["auto", "direct", "pivot"]),
-    default="auto",
-    show_default=True,
-    help="At once, through English, or as the library has stored it.",
-)
-@click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="Width of the beam; 1 is greedy.")
-@click.option("--batch", type=click.IntRange(1), help="Sentences per batch.  [default: what memory allows, 64 to 256]")
 def translate(
     source: str,
     target: str,
@@ -184,7 +140,7 @@ def translate(
     beam: int,
     batch: int | None,
 ) -> None:
-    """Translate lines from standard input to standard output, one for one."""
+    """Do what `lingraft translate` promises."""
     direction = Direction(parse(source), parse(target))
     if direction.source == direction.target:
         raise LanguageError(f"`--from` and `--to` must be two languages, but both are {name(direction.source)}.")
@@ -207,21 +163,15 @@ def translate(
         click.echo(text)
 
 
-@click.command()
-@click.argument("language")
-@library_option
 def remove(language: str, path: Path) -> None:
-    """Remove a language from a library; all others stay as they are."""
+    """Do what `lingraft remove` promises."""
     code = parse(language)
     Library.open(path).remove(code)
     click.echo(f"removed {name(code)} ({code})")
 
 
-@click.command()
-@library_option
-@base_options
 def doctor(path: Path, base_id: str | None, device: str | None, dtype: str) -> None:
-    """Check every file of a library, and say what this machine offers."""
+    """Do what `lingraft doctor` promises."""
     import torch
     import transformers
 

@@ -1,4 +1,4 @@
-"""The verb that writes directions and adapters for other programs: export."""
+"""What the verb export does."""
 
 from __future__ import annotations
 
@@ -8,29 +8,12 @@ import click
 
 from lingraft.atoms import AdapterName, ConfigError, Direction, LanguageError, Role
 from lingraft.atoms.languages import parse
-from lingraft.library.console import base_options, library_option, open_library
-from lingraft.library.ctranslate import QUANTIZATIONS, export_ctranslate2
+from lingraft.library.console import open_library
+from lingraft.library.ctranslate import export_ctranslate2
 from lingraft.library.export import export_adapter, export_direction
 from lingraft.library.mixing import named
 
-FORMATS = ("peft", "merged", "ctranslate2")
 
-
-@click.command()
-@click.argument("what", metavar="DIRECTION|ADAPTER")
-@library_option
-@base_options
-@click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="New folder to write to.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default=None,
-    help="An adapter for PEFT, a whole merged model, or one for CTranslate2.  [default: peft]",
-)
-@click.option("--merged", is_flag=True, help="The same as --format merged.")
-@click.option("--recipe", default=None, help="How to mix: a YAML file, or a name in the library.  [default: as stored]")
-@click.option("--quantization", type=click.Choice(QUANTIZATIONS), default=None, help="Weights of a CTranslate2 model.")
 def export(
     what: str,
     path: Path,
@@ -43,10 +26,7 @@ def export(
     recipe: str | None,
     quantization: str | None,
 ) -> None:
-    """Write a direction (e.g. deu_Latn-fra_Latn) for other programs.
-
-    An adapter (e.g. deu_Latn.source) is written as the PEFT folder that it is, or would be if it were not packed.
-    """
+    """Do what `lingraft export` promises."""
     asked, form = _read(what), _form(form, merged, quantization)
     if isinstance(asked, AdapterName):
         for flag, given in (("--merged" if merged else f"--format {form}", form != "peft"), ("--recipe", recipe)):

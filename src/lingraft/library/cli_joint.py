@@ -1,4 +1,4 @@
-"""The verb that trains all languages together: fit-joint."""
+"""What the verb fit-joint does."""
 
 from __future__ import annotations
 
@@ -20,20 +20,8 @@ from lingraft.library.joint import JointConfig, JointPlan, grow_joint, learn_ind
 from lingraft.library.like import borrow
 
 
-@click.command("fit-joint")
-@click.argument("config", type=click.Path(path_type=Path))
-@click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--device", default=None, help="cpu, cuda, …  [default: cuda where there is one]")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "auto"]), default="float32", show_default=True)
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 def fit_joint(config: Path, words: tuple[str, ...], device: str | None, dtype: str, dry_run: bool) -> None:
-    """Train all languages of a library together (LSLo), as a YAML file says.
-
-    The file names base, library, pairs and languages, and the settings under fit; any of them can be
-    changed on the command line, e.g. fit.epochs=5. With fit.learn=layer the indexing is learned, and
-    written as a recipe for the next run: fit.indexing=FILE. Run the same command again after an
-    interruption, and it goes on where it was.
-    """
+    """Do what `lingraft fit-joint` promises."""
     settings = override(read(JointConfig, config), words)
     base = open_base(settings.base, device, dtype)
     path = Path(settings.library)

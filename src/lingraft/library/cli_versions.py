@@ -1,4 +1,4 @@
-"""The verbs that change which version of a language is installed: update, rollback."""
+"""What the verbs update and rollback do."""
 
 from __future__ import annotations
 
@@ -13,21 +13,12 @@ from lingraft.atoms import ConfigError, LibraryError, Role
 from lingraft.atoms.config import override
 from lingraft.atoms.languages import name, parse
 from lingraft.fit import Modular
-from lingraft.library.console import Watcher, base_options, library_option, open_library, split_words
+from lingraft.library.console import Watcher, open_library, split_words
 from lingraft.library.grow import grow
 from lingraft.library.plan import Plan, plan
 from lingraft.library.store import Library
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
-@click.argument("words", nargs=-1, required=True, metavar="LANGUAGE... [fit.KEY=VALUE]...")
-@click.option(
-    "--pairs", required=True, help="Text paired with English, e.g. 'DIR/{a}-{b}.tsv.gz'; codes in alphabetical order."
-)
-@click.option("--dev", default=None, help="Dev text, as --pairs.  [default: some rows of the training text]")
-@library_option
-@base_options
-@click.option("--dry-run", is_flag=True, help="Print the plans and stop.")
 def update(
     words: tuple[str, ...],
     pairs: str,
@@ -38,11 +29,7 @@ def update(
     dtype: str,
     dry_run: bool,
 ) -> None:
-    """Train newer adapters of languages that are in a library, with the settings of the installed ones.
-
-    Settings can be changed as with `add`: fit.epochs=3, and so on. The installed adapters stay in the history, and
-    `lingraft rollback` goes back to them.
-    """
+    """Do what `lingraft update` promises."""
     languages, settings = split_words(words)
     regimes = {language: override(_regime(Library.open(path), language), settings, "fit") for language in languages}
     library = open_library(path, base_id, device, dtype)
@@ -64,14 +51,8 @@ def update(
             click.echo(f"{done} {name(language)} ({language}): source {pointer.source}, target {pointer.target}")
 
 
-@click.command()
-@click.argument("language")
-@library_option
 def rollback(language: str, path: Path) -> None:
-    """Go back to the adapters that a language had before; the present ones are kept as the oldest.
-
-    A service that runs goes on with what it has until it is told to install the language again.
-    """
+    """Do what `lingraft rollback` promises."""
     code = parse(language)
     pointer = Library.open(path).rollback(code)
     click.echo(f"rolled back {name(code)} ({code}): source {pointer.source}, target {pointer.target}")

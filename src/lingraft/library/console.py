@@ -1,4 +1,4 @@
-"""What the verbs of the command line share: options, languages, bases, progress bars."""
+"""What the verbs of the command line share in what they do: languages, bases, progress bars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,41 +30,6 @@ if TYPE_CHECKING:
 stderr = Console(stderr=True)
 EACH = 60.0
 """Seconds between two lines of progress where there is no terminal."""
-
-
-def library_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--library``."""
-    return click.option(
-        "--library", "path", type=click.Path(path_type=Path), required=True, help="Folder of the library."
-    )(command)
-
-
-def base_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--base``, ``--device`` and ``--dtype``."""
-    for option in (
-        click.option(
-            "--dtype", type=click.Choice(["float32", "bfloat16", "auto"]), default="float32", show_default=True
-        ),
-        click.option("--device", default=None, help="cpu, cuda, …  [default: cuda where there is one]"),
-        click.option("--base", "base_id", default=None, help="demo, a folder, or a hub id.  [default: the library's]"),
-    ):
-        command = option(command)
-    return command
-
-
-def mixing_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--recipe`` and ``--method``."""
-    for option in (
-        click.option("--method", default=None, help="How to merge the adapters, e.g. ties.  [default: the recipe's]"),
-        click.option(
-            "--recipe",
-            default=None,
-            metavar="FILE|NAME",
-            help="A recipe's file, one stored in the library, or `library`: its own.  [default: as stored]",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def open_base(base_id: str, device: str | None, dtype: str) -> Base:

@@ -1,4 +1,4 @@
-"""The verbs that measure: measure and demo."""
+"""What the verbs measure and demo do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lingraft.atoms.languages import name, parse
 from lingraft.corpus import TestSet, read_testset
 from lingraft.direction import Recipe
 from lingraft.library import Library
-from lingraft.library.console import Bar, Watcher, base_options, library_option, mixing_options, open_base, open_library
+from lingraft.library.console import Bar, Watcher, open_base, open_library
 from lingraft.library.mixing import chosen
 from lingraft.library.places import SCORES_FILE
 from lingraft.measure.report import write_report
@@ -37,26 +37,6 @@ class Weights(Settings):
     """Weight of the target language's output adapter."""
 
 
-@click.command()
-@click.argument("words", nargs=-1, metavar="[recipe.source=A recipe.target=B]")
-@library_option
-@base_options
-@click.option("--testset", required=True, help="Line-parallel files, e.g. 'DIR/test.{lang}.txt.gz'.")
-@click.option("--languages", default=None, help="Codes with commas.  [default: all installed ones and English]")
-@click.option("--limit", type=click.IntRange(1), default=None, help="Use the first N lines only.")
-@click.option("--via", "vias", default=",".join(VIAS), show_default=True, help="What to measure.")
-@mixing_options
-@click.option(
-    "--choose", is_flag=True, help="Store for each direction the better of direct and pivot. Only with a dev set."
-)
-@click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="Width of the beam; 1 is greedy.")
-@click.option("--batch", type=click.IntRange(1), help="Sentences per batch.  [default: what memory allows, 64 to 256]")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Write the results here.")
-@click.option("--html", "html_path", type=click.Path(path_type=Path), default=None, help="Write a report here.")
-@click.option(
-    "--outputs", "outputs_path", type=click.Path(path_type=Path), default=None, help="Write translations here."
-)
-@click.option("--fetch", is_flag=True, help="Fetch spBLEU's tokenizer if it isn't on the disk.")
 def measure(
     words: tuple[str, ...],
     path: Path,
@@ -77,10 +57,7 @@ def measure(
     outputs_path: Path | None,
     fetch: bool,
 ) -> None:
-    """Score every direction between the library's languages, beside the base alone and the pivot.
-
-    Where all languages and lines are measured as the library is served, it keeps the scores, and the page shows them.
-    """
+    """Do what `lingraft measure` promises."""
     weights = override(Weights(), words, "recipe") if words else None
     wanted = [parse(word) for word in languages.replace(",", " ").split()] if languages else None
     if wanted and len(set(wanted)) < len(wanted):
@@ -187,12 +164,8 @@ def keep(results: Results, library: Library) -> None:
         click.echo(f"wrote {place}: the page of `lingraft serve` shows it", err=True)
 
 
-@click.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True, help="Folder for everything."
-)
 def demo(out: Path) -> None:
-    """Add Esperanto, Interlingua and Ido to a small base from English pairs, and measure what nobody trained."""
+    """Do what `lingraft demo` promises."""
     from lingraft.measure import demonstration
 
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""The verb that looks inside a library: probe, with a subcommand per question."""
+"""What the verb probe subspace does."""
 
 from __future__ import annotations
 
@@ -11,34 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from lingraft.atoms import LibraryError
-from lingraft.library.console import base_options, library_option, open_library
+from lingraft.library.console import open_library
 from lingraft.measure.cli import require_places
 from lingraft.measure.labels import full_name
 from lingraft.measure.results import write_text
-from lingraft.probe.lens_cli import lens
-from lingraft.probe.merge_cli import merge
 from lingraft.probe.picture import survival_svg
 from lingraft.probe.ranks import suggest
 from lingraft.probe.subspace import Survival, survival
 
 
-@click.group()
-def probe() -> None:
-    """Look inside a trained library."""
-
-
-probe.add_command(lens)
-probe.add_command(merge)
-
-
-@probe.command()
-@library_option
-@base_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--svg", "svg_path", type=click.Path(path_type=Path), default=None, help="Write heat maps here.")
-@click.option(
-    "--mean-rank", type=click.FloatRange(1), default=None, help="Mean of the suggested ranks.  [default: as it is]"
-)
 def subspace(
     path: Path,
     base_id: str | None,
@@ -48,11 +29,7 @@ def subspace(
     svg_path: Path | None,
     mean_rank: float | None,
 ) -> None:
-    """Show how much of each language's adapters survived pruning, and suggest ranks.
-
-    Meant for a library that was pruned across languages with equal ranks: there, a language keeps what
-    it needs. The suggested ranks cost as many parameters as the mean rank would.
-    """
+    """Do what `lingraft probe subspace` promises."""
     require_places(svg_path)
     found = survival(open_library(path, base_id, device, dtype).bank())
     if not found.cells:

@@ -1,4 +1,4 @@
-"""The verb of the logit lens: probe lens."""
+"""What the verb probe lens does."""
 
 from __future__ import annotations
 
@@ -8,36 +8,23 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lingraft.atoms import ConfigError, Direction, LanguageError, Role
-from lingraft.atoms.languages import parse
+from lingraft.atoms import ConfigError, Direction, Role
 from lingraft.corpus import read_testset
 from lingraft.delta import Route
 from lingraft.direction import Recipe
 from lingraft.library import Library
-from lingraft.library.console import base_options, counting, library_option, open_base, open_library
+from lingraft.library.console import counting, open_base, open_library, read_direction
 from lingraft.library.using import router
 from lingraft.measure.cli import require_places
-from lingraft.measure.labels import full_name, short_codes
+from lingraft.measure.labels import short_codes
 from lingraft.measure.results import write_text
 from lingraft.probe.lens import System, logit_lens
 from lingraft.probe.lens_picture import lens_svg
 from lingraft.probe.lens_values import Lens
 
 
-@click.command()
-@click.argument("direction", metavar="SOURCE-TARGET")
-@library_option
-@base_options
-@click.option("--testset", required=True, help="Line-parallel files with English, e.g. 'DIR/dev.{lang}.txt.gz'.")
-@click.option("--limit", type=click.IntRange(1), default=None, help="Look at the first N lines only.")
-@click.option("--tuned", default=None, help="A fully tuned copy of the base, to set beside it: a folder or hub id.")
-@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Sentences per batch.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Write the values here.")
-@click.option(
-    "--svg", "svg_path", type=click.Path(path_type=Path), default=None, help="Write heat maps and plots here."
-)
 def lens(
-    direction: str,
+    word: str,
     path: Path,
     base_id: str | None,
     device: str | None,
@@ -49,19 +36,8 @@ def lens(
     json_path: Path | None,
     svg_path: Path | None,
 ) -> None:
-    """Show in which layer a translation turns from English into the target language.
-
-    For every layer of the decoder: how likely the right token is, its English counterpart, and the source
-    language's, for the base alone, with either adapter, and with both.
-    """
-    codes = direction.split("-")
-    if len(codes) != 2:
-        raise LanguageError(
-            f"`direction` must be two codes with a hyphen, e.g. deu_Latn-fra_Latn, but is {direction!r}."
-        )
-    asked = Direction(parse(codes[0]), parse(codes[1]))
-    if asked.source == asked.target:
-        raise LanguageError(f"`direction` must be of two languages, but both are {full_name(asked.source)}.")
+    """Do what `lingraft probe lens` promises."""
+    asked = read_direction(word)
     require_places(json_path, svg_path)
     # All lines are read whatever the limit: the aligner and the vocabulary learn from them.
     lines = read_testset(testset)

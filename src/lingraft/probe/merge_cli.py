@@ -1,4 +1,4 @@
-"""``lingraft probe merge``: how the adapters of a direction lie to each other, and what each way of merging costs."""
+"""What the verb probe merge does: how a direction's adapters lie to each other, and what each way of merging costs."""
 
 from __future__ import annotations
 
@@ -14,39 +14,28 @@ from lingraft.atoms.config import override
 from lingraft.direction import Recipe
 from lingraft.direction.merge_report import MergeReport, Merging, merge_report
 from lingraft.direction.methods import METHODS, Setting
-from lingraft.library.console import base_options, counting, library_option, open_library, read_direction
+from lingraft.library.console import counting, open_library, read_direction
 from lingraft.measure.cli import Weights, require_places
 from lingraft.measure.results import write_text
 from lingraft.probe.merge_picture import merge_svg
 
 
-@click.command()
-@click.argument("pair", metavar="DIRECTION")
-@click.argument("words", nargs=-1, metavar="[recipe.source=A recipe.target=B]")
-@library_option
-@base_options
-@click.option("--methods", default=",".join(METHODS), show_default=True, help="Which ways of merging to compare.")
-@click.option("--density", type=float, default=None, help="Share of entries that stay.  [default: each method's own]")
-@click.option("--rank", type=click.IntRange(1), default=None, help="Largest rank of a result.  [default: in full]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of what is dropped at random.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the figures of every site.")
-@click.option("--svg", "svg_path", type=click.Path(path_type=Path), default=None, help="Write heat maps here.")
 def merge(
-    pair: str,
+    word: str,
     words: tuple[str, ...],
     path: Path,
     base_id: str | None,
     device: str | None,
     dtype: str,
-    methods: str,
+    methods: str | None,
     density: float | None,
     rank: int | None,
     seed: int,
     as_json: bool,
     svg_path: Path | None,
 ) -> None:
-    """Compare ways of merging a direction's two adapters (e.g. deu_Latn-fra_Latn) with their exact sum."""
-    direction, setting = read_direction(pair), Setting(density, rank, seed)
+    """Do what `lingraft probe merge` promises."""
+    direction, setting = read_direction(word), Setting(density, rank, seed)
     weights = override(Weights(), words, "recipe") if words else None
     require_places(svg_path)
     library = open_library(path, base_id, device, dtype)
@@ -57,7 +46,7 @@ def merge(
         )
     bank = library.bank(direction)
     recipe = library.recipe if weights is None else Recipe(weights.source, weights.target)
-    names = [name for name in methods.replace(",", " ").split() if name]
+    names = list(METHODS) if methods is None else methods.replace(",", " ").split()
     places = {site for adapter in bank.values() for site in adapter.updates}
     with counting(len(places), f"merging {direction}") as advance:
         found = merge_report(bank, recipe, direction, names, setting, lambda site: advance(1))

@@ -1,4 +1,4 @@
-"""``lingraft search``: with which weights a direction's two adapters translate best."""
+"""What the verb search does: with which weights a direction's two adapters translate best."""
 
 from __future__ import annotations
 
@@ -12,43 +12,20 @@ from rich.table import Table
 from lingraft.atoms import Direction
 from lingraft.corpus import read_testset
 from lingraft.library import Library
-from lingraft.library.console import Bar, base_options, library_option, open_library, read_direction
+from lingraft.library.console import Bar, open_library, read_direction
 from lingraft.library.mixing import store
 from lingraft.measure.cli import require_places
 from lingraft.measure.labels import short_codes
 from lingraft.measure.results import write_text
 from lingraft.probe.search_found import Found, corrected, to_json
-from lingraft.probe.search_run import LEAST, Wanted, search_direction, versions
+from lingraft.probe.search_run import Wanted, search_direction, versions
 from lingraft.probe.surface import search_svg
 
 SURE = 0.05
 """The p-value below which a gain counts; the others are as good as what is there."""
 
 
-@click.command("search")
-@click.argument("words", nargs=-1, required=True, metavar="DIRECTION...")
-@library_option
-@base_options
-@click.option("--testset", required=True, help="Line-parallel dev files, e.g. 'DIR/dev.{lang}.txt.gz'.")
-@click.option("--limit", type=click.IntRange(LEAST), default=300, show_default=True, help="Use the first N lines.")
-@click.option("--sampler", type=click.Choice(["gp", "tpe", "grid", "gradient"]), default="gp", show_default=True)
-@click.option("--trials", type=click.IntRange(1), default=30, show_default=True, help="Candidates, or epochs.")
-@click.option("--over", type=click.Choice(["ratio", "pair", "layers"]), default="pair", show_default=True)
-@click.option(
-    "--groups", type=click.IntRange(0), default=3, show_default=True, help="Groups of layers; 0: every layer."
-)
-@click.option("--objective", type=click.Choice(["chrf", "loss"]), default="chrf", show_default=True)
-@click.option("--method", default=None, help="How to merge the adapters, e.g. ties.  [default: as stored]")
-@click.option("--together", type=click.IntRange(1), default=5, show_default=True, help="Candidates scored together.")
-@click.option("--batch", type=click.IntRange(1), default=128, show_default=True, help="Sentences per batch.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--store", type=click.Path(path_type=Path), default=None, help="Keeps the trials.  [default: the library]"
-)
-@click.option("--save", is_flag=True, help="Store what was found in the library, where unseen lines surely gain by it.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Write the trials here.")
-@click.option("--svg", "svg_path", type=click.Path(path_type=Path), default=None, help="Write pictures here.")
-def search_command(
+def search(
     words: tuple[str, ...],
     path: Path,
     base_id: str | None,
@@ -61,11 +38,7 @@ def search_command(
     svg_path: Path | None,
     **how: Any,
 ) -> None:
-    """Search the weights of directions (e.g. deu_Latn-fra_Latn) on dev sentences.
-
-    A third of the sentences is kept from the search, and says what was gained. Run the same command again
-    after an interruption, and it goes on where it was.
-    """
+    """Do what `lingraft search` promises."""
     wanted = Wanted(**how)
     directions = [read_direction(word) for word in words]
     require_places(json_path, svg_path, wanted.store)

@@ -1,4 +1,4 @@
-"""The verb that serves a library over HTTP."""
+"""What the verb serve does."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import gc
 import ipaddress
 import logging
 import os
-import re
 import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import torch
 
 from lingraft.atoms import ConfigError
 from lingraft.atoms.config import override, read
-from lingraft.library.console import base_options, library_option, open_base
+from lingraft.library.console import open_base
 from lingraft.library.store import Library
 from lingraft.serve import logs
 from lingraft.serve.allocator import give_back
@@ -31,53 +30,7 @@ from lingraft.serve.settings import ServeSettings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
-
-class Size(click.ParamType):
-    """A number of bytes, e.g. 500M, 2GB or 1.5GiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number of bytes; refuse what is none."""
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(iB|B)?", str(value).strip(), re.IGNORECASE)
-        if match is None:
-            self.fail(f"must be a number of bytes, e.g. 500M or 2GiB, but is {value!r:.40}.", param, ctx)
-        unit = match[2].upper()
-        factor = 1024 ** " KMGT".index(unit or " ") if (match[3] or "").lower() == "ib" else _UNITS[unit]
-        return int(float(match[1]) * factor)
-
-
-@click.command()
-@click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
-@library_option
-@base_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0: everywhere.")
-@click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True)
-@click.option("--rows", type=click.IntRange(1), default=32, show_default=True, help="Sentences translated at once.")
-@click.option("--waiting", type=click.IntRange(1), default=512, show_default=True, help="Sentences that may wait.")
-@click.option(
-    "--patience",
-    type=float,
-    default=None,
-    help="Seconds to wait at most; who must longer is told.  [default: as long as one full batch and a quarter take]",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=None,
-    help="Threads of the model on a CPU.  [default: OMP_NUM_THREADS, or one less than there are cores]",
-)
-@click.option("--memory", type=Size(), default=None, help="For adapters in memory, e.g. 2GiB.  [default: no bound]")
-@click.option(
-    "--grace", type=float, default=25.0, show_default=True, help="Seconds to answer what is there at the end."
-)
-@click.option("--keys", type=click.Path(path_type=Path), default=None, help="Clients' keys, from `lingraft serve-key`.")
-@click.option("--admin-keys", type=click.Path(path_type=Path), default=None, help="Keys for the admin verbs.")
-@click.option("--config", type=click.Path(path_type=Path), default=None, help="YAML file of limits and other settings.")
 def serve(
     words: tuple[str, ...],
     path: Path,
@@ -96,12 +49,7 @@ def serve(
     admin_keys: Path | None,
     config: Path | None,
 ) -> None:
-    """Translate for others: LibreTranslate's, DeepL's and OpenAI's HTTP interfaces, and a web page.
-
-    Limits are on by default and can be set like characters=5000 or rate=600. Without --keys everyone who reaches the
-    port may translate; without --admin-keys nobody can change which languages are served. SIGTERM ends the service
-    when what is there is answered.
-    """
+    """Do what `lingraft serve` promises."""
     settings = _settings(config, words, keys, admin_keys)
     for each in listen(host, port):  # a wrong address is told before the base is read
         each.close()

@@ -1,4 +1,4 @@
-"""The verb that makes a key for the service."""
+"""What the verb serve-key does."""
 
 from __future__ import annotations
 
@@ -12,13 +12,8 @@ from lingraft.library.disk import reported
 from lingraft.serve.keys import make_key, read_keys
 
 
-@click.command("serve-key")
-@click.argument("name")
-@click.option(
-    "--keys", "path", type=click.Path(path_type=Path), required=True, help="File of keys; it is made if missing."
-)
 def serve_key(name: str, path: Path) -> None:
-    """Make a key for a client of `lingraft serve`, keep its hash in a file, and print it once."""
+    """Do what `lingraft serve-key` promises."""
     key, stored = make_key(name)
     there = read_keys(path) if path.exists() else {}
     if name in there:
