@@ -26,6 +26,7 @@ from lingraft.library import LanguageModule, Library, cli_export
 from lingraft.library.ctranslate import export_ctranslate2
 from lingraft.library.mixing import Mixing, store
 from lingraft.library.using import router
+from lingraft.verbs.library import export
 
 ctranslate2 = pytest.importorskip("ctranslate2", reason="the extra ctranslate2 is not installed")
 
@@ -127,7 +128,7 @@ def test_tokens_of_m2m_100_and_adapters_of_a_span_are_right_too(scoped, tmp_path
 
 
 def run(*words: object):
-    outcome = CliRunner().invoke(cli_export.export, [str(word) for word in words])
+    outcome = CliRunner().invoke(export, [str(word) for word in words])
     if outcome.exception and not isinstance(outcome.exception, SystemExit):
         raise outcome.exception
     return outcome

@@ -14,6 +14,7 @@ from lingraft.atoms import AdapterName, ConfigError, LanguageError, LibraryError
 from lingraft.library import LanguageModule, Library, check, cli_export, load
 from lingraft.library.export import export_adapter
 from lingraft.library.refusal import FILES
+from lingraft.verbs import library as verbs
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def export(library, monkeypatch):
     monkeypatch.setattr(cli_export, "open_library", lambda *_: library)
 
     def run(*words: object) -> str:
-        outcome = CliRunner().invoke(cli_export.export, [str(word) for word in ("--library", library.path, *words)])
+        outcome = CliRunner().invoke(verbs.export, [str(word) for word in ("--library", library.path, *words)])
         if outcome.exception and not isinstance(outcome.exception, SystemExit):
             raise outcome.exception
         return outcome.output
