@@ -82,7 +82,7 @@ def main() -> None:
     options = parser(__doc__, rounds=1)
     options.add_argument("--pairs", type=int, default=2000)
     options.add_argument("--epochs", type=int, default=2)
-    options.add_argument("--rows", type=int, default=32)
+    options.add_argument("--rows", type=int, default=Modular().rows)
     options.add_argument("--rank", type=int, default=16)
     options = options.parse_args()
     keep_freed_memory()
