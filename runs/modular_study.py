@@ -23,6 +23,8 @@ from modular_study_systems import (
     System,
     adapters,
     longer,
+    mean,
+    mixed,
     modular,
     passes,
     regime,
@@ -47,6 +49,16 @@ def headline(seed: int) -> Step:
         write_result(study, f"headline/bridged-{seed}", system, ("direct", "pivot"), on="test", english=True)
 
     return step
+
+
+def averaged(study: Study, rank: int | None) -> None:
+    """The mean of all seeds' adapters, in full or cut back to one's rank."""
+    seeds, texts = [int(each) for each in study.args.seeds.split(",")], study.english(None)
+    banks = [adapters(study, f"bridged-{seed}", texts, regime(study, seed=seed)) for seed in seeds]
+    bank = mean(banks, rank)
+    name = f"headline/mean-{'full' if rank is None else 'cut'}"
+    known = {"seeds": seeds, "parameters": sum(adapter.parameters for adapter in bank.values())}
+    write_result(study, name, System(mixed(bank), known), ("direct", "pivot"), on="test")
 
 
 def searched(study: Study) -> None:
@@ -176,6 +188,8 @@ def steps_of(study: Study) -> dict[str, Step]:
     seeds, sizes = ([int(each) for each in getattr(study.args, key).split(",")] for key in ("seeds", "sizes"))
     found: dict[str, Step] = {f"headline/bridged-{seed}": headline(seed) for seed in seeds}
     found |= {
+        "headline/mean-full": lambda study: averaged(study, None),
+        "headline/mean-cut": lambda study: averaged(study, study.args.rank),
         "headline/recipe": searched,
         "baseline/base": alone,
         "baseline/source-only": single("source-only", Recipe(1.0, 0.0)),

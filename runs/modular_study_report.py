@@ -23,6 +23,8 @@ MARK, TITLE = "runs/modular_study_report.py", "Merging: what helps, how much dat
 FULL, EQUAL, OURS = "baseline/multi-full", "baseline/full-equal-text", "headline/bridged-1"
 SYSTEMS = {
     "headline/bridged-1": "modular, bridged rows",
+    "headline/mean-full": "modular, mean of the seeds' adapters",
+    "headline/mean-cut": "modular, mean of the seeds' adapters, cut back to the rank of one",
     "headline/recipe": "modular, bridged rows, searched recipes",
     "baseline/large-steps": "modular, bridged rows, steps four times as large",
     "baseline/span": "modular, English rows alone",

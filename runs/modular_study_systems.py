@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,6 +20,7 @@ from lingraft.corpus import Identifier, Pairs, TestSet, between, read
 from lingraft.corpus.profile import known_profiles
 from lingraft.delta import Bank, Route
 from lingraft.direction import Recipe, attach, route
+from lingraft.direction.methods import Setting, merge_site
 from lingraft.fit import Context, Modular, Training
 from lingraft.library import Library
 from lingraft.library.disk import make_folder
@@ -168,6 +170,25 @@ def modular(
     return System(
         mixed(bank, recipe), facts(study, name, texts, fit, count, steps=updates(texts, fit.epochs, fit.rows))
     )
+
+
+def mean(banks: Sequence[Bank], rank: int | None) -> Bank:
+    """Return the mean of adapters that were trained alike with other seeds: of what they add, not of their factors.
+
+    Args:
+        banks: Banks of the same adapters.
+        rank: Cut back to it by SVD; None: kept in full, the sum of all ranks.
+
+    Returns:
+        One adapter for each.
+    """
+    way, setting = ("linear" if rank is None else "svd"), Setting(rank=rank)
+    found = []
+    for name, adapter in banks[0].items():
+        terms = {site: [(1 / len(banks), bank[name].updates[site]) for bank in banks] for site in adapter.updates}
+        updates = {site: merge_site(way, each, site, setting).update for site, each in terms.items()}
+        found.append(replace(adapter, updates=updates))
+    return Bank(found)
 
 
 def mixed(bank: Bank, recipe: Recipe | None = None) -> RoutesOf:

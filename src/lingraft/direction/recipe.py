@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 
 from lingraft.atoms import ConfigError, Role, Site
 
 Pair = tuple[float, float]
 Sites = Mapping[Site, Pair] | Mapping[tuple[str, int, str], Pair]
+_MOST = 1000.0  # far beyond what makes sense, and far from where numbers overflow
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,15 @@ class Recipe:
             sites: All sites of the base.
 
         Raises:
-            ConfigError: If ``layers`` or ``sites`` name others, with what there is, or a weight is no finite number.
+            ConfigError: If ``layers`` or ``sites`` name others, with what there is, or a weight is no number
+                or so large that nothing but overflow can come of it.
         """
         known = set(sites)
         layers = {(site.stack, site.layer) for site in known}
         problems = [
-            f"the weights of {where} must be two finite numbers, but are {pair!r:.60} instead."
+            f"the weights of {where} must be two numbers from -{_MOST:g} to {_MOST:g}, but are {pair!r:.60} instead."
             for where, pair in self._pairs()
-            if len(pair) != 2 or not all(isinstance(weight, int | float) and isfinite(weight) for weight in pair)
+            if len(pair) != 2 or not all(isinstance(weight, int | float) and abs(weight) <= _MOST for weight in pair)
         ]
         if strange := sorted(set(self.layers) - layers):
             there = ", ".join(f"{stack} {_spans(layers, stack)}" for stack in sorted({stack for stack, _ in layers}))

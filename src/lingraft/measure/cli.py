@@ -15,6 +15,7 @@ from rich.console import Console
 from lingraft.atoms import ConfigError, DataError, Direction, LanguageError, LibraryError
 from lingraft.atoms.config import Settings, override
 from lingraft.atoms.languages import name, parse
+from lingraft.base import Base
 from lingraft.corpus import TestSet, read_testset
 from lingraft.direction import Recipe
 from lingraft.library import Library
@@ -35,6 +36,12 @@ class Weights(Settings):
     """Weight of the source language's input adapter."""
     target: float = 1.0
     """Weight of the target language's output adapter."""
+
+    def recipe(self, base: Base) -> Recipe:
+        """Return them as a recipe; refuse what is no sensible weight."""
+        made = Recipe(self.source, self.target)
+        made.check(base.sites)
+        return made
 
 
 def measure(
@@ -86,7 +93,7 @@ def measure(
             lines,
             choose_languages(library, lines, wanted),
             vias=tuple(vias.split(",")),
-            recipe=chosen(library, recipe, method) if weights is None else Recipe(weights.source, weights.target),
+            recipe=chosen(library, recipe, method) if weights is None else weights.recipe(library.base),
             beam=beam,
             batch_size=batch,
             step=step,

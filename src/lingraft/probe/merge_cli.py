@@ -11,7 +11,6 @@ from rich.table import Table
 
 from lingraft.atoms import LibraryError
 from lingraft.atoms.config import override
-from lingraft.direction import Recipe
 from lingraft.direction.merge_report import MergeReport, Merging, merge_report
 from lingraft.direction.methods import METHODS, Setting
 from lingraft.library.console import counting, open_library, read_direction
@@ -45,7 +44,7 @@ def merge(
             f"{' and '.join(missing)}. It has {', '.join(library.languages()) or 'no language'}."
         )
     bank = library.bank(direction)
-    recipe = library.recipe if weights is None else Recipe(weights.source, weights.target)
+    recipe = library.recipe if weights is None else weights.recipe(library.base)
     names = list(METHODS) if methods is None else methods.replace(",", " ").split()
     places = {site for adapter in bank.values() for site in adapter.updates}
     with counting(len(places), f"merging {direction}") as advance:
