@@ -18,7 +18,7 @@ import click
 import pytest
 
 import lingraft
-from lingraft.cli import VERBS, app
+from lingraft.cli import VERBS, Verbs, app, main
 from lingraft.library.ctranslate import QUANTIZATIONS
 from lingraft.measure.row import VIAS
 from lingraft.probe.search import Sampler
@@ -82,6 +82,28 @@ def test_every_verb_says_what_it_does_and_asks_for_what_that_takes(words):
 
 def test_a_verb_that_is_none_is_not_found():
     assert app.get_command(None, "trnslate") is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("code", [None, 0, 3])
+def test_the_exit_code_of_a_verb_is_that_of_the_program(code, monkeypatch):
+    def leave(ctx: click.Context) -> None:
+        if code is not None:
+            ctx.exit(code)
+
+    verb = click.Command("x", callback=click.pass_context(leave))
+    monkeypatch.setattr(Verbs, "get_command", lambda *_: verb)
+    monkeypatch.setattr(sys, "argv", ["lingraft", "x"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert (left.value.code or 0) == (code or 0)
+
+
+def test_a_reader_that_is_gone_is_no_traceback():
+    script = "import os, sys, click; from lingraft import cli; r, w = os.pipe(); os.close(r); os.dup2(w, 1);"
+    script += "cli.Verbs.get_command = lambda *_: click.Command('x', callback=lambda: click.echo('a'));"
+    script += "sys.argv = ['lingraft', 'x']; cli.main()"
+    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize(

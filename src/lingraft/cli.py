@@ -59,21 +59,17 @@ def main() -> None:
     from lingraft.atoms.errors import LingraftError
 
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # None, or what a verb has given to `ctx.exit`
     except LingraftError as error:
         click.echo(f"lingraft: {error}", err=True)
         sys.exit(1)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("lingraft: stopped.", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

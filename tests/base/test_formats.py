@@ -168,6 +168,43 @@ def test_chat_without_or_with_an_unusual_template():
         chat("{{ messages | length }}")
 
 
+NO_PROMPT = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% else %}{{ m.content + ' ' + eos_token }}{% endif %}{% endfor %}"
+)
+
+
+def test_chat_answers_end_with_the_special_token_that_closes_a_turn():
+    spaced = chat(NO_PROMPT)
+    assert spaced.end == spaced._tokenizer.eos_token_id
+    plain = chat(NO_PROMPT.replace("eos_token", "'###'"))
+    assert plain.end == plain._tokenizer("###")["input_ids"][0]
+    marked = chat(CHAT.replace("| trim }}<|end|>", "| trim }}\n<|end|>"))
+    assert marked.end == marked._tokenizer.convert_tokens_to_ids("<|end|>")
+
+
+def test_chat_without_a_generation_prompt_is_asked_by_the_end_of_the_users_turn():
+    format = chat(NO_PROMPT)
+    row = format.encode(DIRECTION, ["der Hund"], ["le chien"])[0]
+    assert words(format._tokenizer, row.source) == "<s>[INST] Translate this from German to French:\nder Hund"
+    assert words(format._tokenizer, row.target) == " [/INST]"
+    assert words(format._tokenizer, row.answer) == "le chien</s>"
+
+
+def test_a_format_that_ends_with_the_text_is_refused():
+    with pytest.raises(BaseError, match="between the text and the answer"):
+        chat("{% for m in messages %}{{ m.content }}{% endfor %}")
+    with pytest.raises(BaseError, match="`target`.*is empty"):
+        prompt(source="{source} to {target}: {text}", target="")
+
+
+@pytest.mark.parametrize("names", [["German"], {"deu_Latn": 3}, {"de": "German"}, "German", None])
+def test_the_names_of_a_format_are_checked(names):
+    base = tiny.load("llama")
+    with pytest.raises(BaseError, match="`names`"):
+        make_format({**tiny.FORMAT, "names": names}, base.tokenizer, base.model.config, base.family)
+
+
 def test_a_changed_chat_template_changes_the_hash():
     assert chat().hash == chat().hash != chat("{# v2 #}" + CHAT).hash
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lingraft.direction.sentences import LONGEST, join, split
 
-LANGUAGES = st.sampled_from(["deu_Latn", "eng_Latn", "epo_Latn", "hin_Deva", "jpn_Jpan", "rus_Cyrl", "xxx_Latn"])
+LANGUAGES = st.sampled_from(["deu_Latn", "eng_Latn", "epo_Latn", "hin_Deva", "jpn_Jpan", "rus_Cyrl", "fur_Latn"])
 WORDS = [
     "Dr. Müller",
     "et al.",
@@ -55,6 +55,28 @@ def test_long_sentences_are_cut_at_spaces_and_words_without_end_anywhere():
     assert len(found) == 3
     assert {word for sentence in found for word in sentence.split()} == {"word"}
     assert [len(sentence) for _, sentence in split("x" * 1000, "eng_Latn").sentences()] == [400, 400, 200]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("eng_Latn", "Dr. Smith left."),
+        ("deu_Latn", "Am 30. September kam Elisabeth II. nach Berlin."),
+        ("fra_Latn", "M. Merriweather et le Dr. Dupont sont là."),
+        ("rus_Cyrl", "В 1998 г. Москва росла, в т.ч. быстро."),
+        ("spa_Latn", "El Sr. García vive en EE. UU. desde mayo."),
+        ("nld_Latn", "Dhr. Sutopo was er."),
+        ("fur_Latn", "O soi chi."),
+    ],
+)
+def test_abbreviations_end_no_sentence(language, text):
+    assert dict(split(text, language).sentences()) == {0: text}
+
+
+@pytest.mark.parametrize("language", ["eng_Latn", "deu_Latn", "fra_Latn", "rus_Cyrl", "jpn_Jpan", "fur_Latn"])
+def test_sentences_are_parted(language):
+    text = "Il pleut。 Ça va?" if language == "jpn_Jpan" else "Ça va? Il pleut. Non!"
+    assert len(dict(split(text, language).sentences())) == (2 if language == "jpn_Jpan" else 3)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n", "\n\n \r\n\t"])

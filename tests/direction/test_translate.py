@@ -84,14 +84,34 @@ def test_nothing_to_do_is_no_error(base):
 
 def test_a_composition_knows_its_direction_and_the_base_is_as_before(base):
     before = fingerprint(base.model, exact=True)
-    bank = banks.bank(base, size=1.0)
-    with attach(base, compose(bank, Recipe(), GERMAN)) as one, translator_of(base) as several:
-        # Nested: the inner routes are set anew for every batch, so they do not disturb the outer ones.
+    with translator_of(base) as several:
         expected = several.translate(TEXTS[:3], GERMAN, max_tokens=4)
-    with attach(base, compose(bank, Recipe(), GERMAN)) as one:
+    with attach(base, compose(banks.bank(base, size=1.0), Recipe(), GERMAN)) as one:
         assert one.direction == GERMAN
         assert one.translate(TEXTS[:3], max_tokens=4) == expected
     assert fingerprint(base.model, exact=True) == before
+
+
+def test_of_two_that_are_attached_one_acts_at_a_time(base):
+    with attach(base) as plain:
+        alone = plain.translate(TEXTS[:3], GERMAN, max_tokens=4)
+    composed = compose(banks.bank(base, size=1.0), Recipe(), GERMAN)
+    with attach(base, composed) as adapted, attach(base) as plain:
+        expected = adapted.translate(TEXTS[:3], max_tokens=4)
+        assert expected != alone
+        assert plain.translate(TEXTS[:3], GERMAN, max_tokens=4) == alone
+        assert adapted.translate(TEXTS[:3], max_tokens=4) == expected
+
+
+def test_sentences_that_are_asked_for_twice_may_have_no_target_span(monkeypatch):
+    """Nothing is then left to read by row."""
+    base = tiny.load("llama")
+    encode = type(base.format).encode
+    whole = lambda *args: [type(row)(row.source + row.target, ()) for row in encode(*args)]
+    monkeypatch.setattr(type(base.format), "encode", whole)
+    with attach(base) as plain:
+        one = plain.translate(TEXTS[:1], GERMAN, max_tokens=4)
+        assert plain.translate(TEXTS[:1] * 4, GERMAN, max_tokens=4) == one * 4
 
 
 def test_a_wide_beam_and_long_text_lose_nothing(base):
@@ -109,6 +129,7 @@ def test_a_wide_beam_and_long_text_lose_nothing(base):
         (["a"], GERMAN, {"beam": 0}, "`beam` must be at least 1, but is 0"),
         (["a"], GERMAN, {"batch_size": -1}, "`batch_size` must be at least 1"),
         (["a"], GERMAN, {"max_tokens": 0}, "`max_tokens` must be at least 1"),
+        ("ab", GERMAN, {}, "`texts` must be a list of texts"),
     ],
 )
 def test_what_makes_no_sense_is_refused(texts, direction, options, message):

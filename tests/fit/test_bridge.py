@@ -7,9 +7,10 @@ import pytest
 import tiny
 from lingraft.atoms import ConfigError, Role
 from lingraft.corpus import Pairs
-from lingraft.fit import Silent
+from lingraft.fit import Modular, Silent, fit
 from lingraft.fit import bridge as module
 from lingraft.fit.bridge import bridge
+from lingraft.fit.learner import Learner
 from lingraft.fit.modular import encode
 
 ENGLISH = tuple(f"dog {i}" for i in range(12))
@@ -41,6 +42,32 @@ def test_finished_translations_are_kept_and_only_used_for_the_same_rows(tmp_path
     assert bridge(base, ENGLISH, "deu_Latn", 0.5, seed=3, folder=tmp_path) == first
     with pytest.raises(TypeError):
         bridge(base, ENGLISH, "deu_Latn", 0.5, seed=4, folder=tmp_path)
+
+
+def test_a_finished_run_takes_its_translations_away_and_leaves_those_of_others(tmp_path):
+    base = copy.copy(tiny.load("llama"))
+    base.languages = ("eng_Latn", "spa_Latn", "ita_Latn")
+    german, french = (
+        Pairs("deu_Latn", "eng_Latn", ENGLISH, ENGLISH, "x"),
+        Pairs("eng_Latn", "fra_Latn", ENGLISH, ENGLISH, "x"),
+    )
+    regime = Modular(rank=2, epochs=2, rows=4, precision="fp32", tokens=400, bridge=0.5, rebridge=True)
+
+    class Killed(Silent):
+        def step(self, learner: Learner, loss: float) -> None:
+            raise KeyboardInterrupt
+
+    def kept() -> list[str]:
+        return sorted(file.name[:8] for file in (tmp_path / "bridged").iterdir())
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(base, [french], regime, dev=[french], work=tmp_path, reporter=Killed())
+    done = fit(base, [german], regime, dev=[german], work=tmp_path)
+    assert kept() == ["deu_Latn", "deu_Latn", "fra_Latn", "fra_Latn"]
+    done.checkpoints.clear()
+    assert kept() == ["fra_Latn", "fra_Latn"]
+    fit(base, [french], regime, dev=[french], work=tmp_path).checkpoints.clear()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_base_that_knows_no_other_language_has_no_bridges():

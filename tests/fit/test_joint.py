@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import linear
 
 import tiny
-from lingraft.atoms import AdapterName, ConfigError, Direction, Role, Site
+from lingraft.atoms import AdapterName, ConfigError, DataError, Direction, Role, Site
 from lingraft.base import fingerprint
 from lingraft.corpus import Pairs
 from lingraft.delta import Routing
@@ -298,11 +298,22 @@ def test_full_fine_tuning_can_leave_the_embeddings(base):
         ({"epochs": 4, "prune": Pruning(share=0.5, start=2, length=3)}, "at least 5"),
         ({"epochs": 20, "prune": Pruning(share=0.999999)}, "at least one entry"),
         ({"learn": "layer", "prune": Pruning(share=0.5)}, "learned"),
+        ({"shared": True, "epochs": 3, "prune": Pruning(share=0.9)}, "at least 12"),
+        ({"shared": True, "epochs": 20, "prune": Pruning(share=0.9999999)}, "at least one entry"),
+        ({"shared": True, "learn": "layer"}, r"fit\.learn"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before(change, message):
     with pytest.raises(ConfigError, match=message):
         learner(tiny.load("llama"), REGIME.model_copy(update=change))
+
+
+@pytest.mark.parametrize("kind", [Joint, Full])
+def test_text_that_is_missing_is_named(kind):
+    with pytest.raises(DataError, match="`corpus` must hold"):
+        fit(tiny.load("llama"), [], kind(), dev=corpus(2))
+    with pytest.raises(DataError, match="`dev` must hold"):
+        fit(tiny.load("llama"), corpus(2), kind(), dev=[])
 
 
 def test_dropout_depends_on_the_step_alone(base):

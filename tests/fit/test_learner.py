@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import sys
 from itertools import pairwise
 from types import SimpleNamespace
@@ -11,8 +12,8 @@ import tiny
 from lingraft.atoms import AdapterName, ConfigError, DataError, Direction, Role, Scope
 from lingraft.base import Encoded
 from lingraft.corpus import Pairs
-from lingraft.fit import Material, fit
-from lingraft.fit.learner import Row
+from lingraft.fit import Full, Material, Silent, fit
+from lingraft.fit.learner import Learner, Row
 from lingraft.fit.modular import AdapterLearner, Modular, Task
 from lingraft.fit.report import TensorBoard
 
@@ -85,6 +86,27 @@ def test_text_must_be_paired_with_english_and_have_dev_text():
         Modular(rank=2).learners(base, Material([right, right], [right]))
     with pytest.raises(DataError, match="dev"):
         Modular(rank=2).learners(base, Material([right], []))
+    for dev in (None, [], [right]):
+        with pytest.raises(DataError, match="`corpus` must hold text"):
+            fit(base, [], Modular(rank=2), dev=dev)
+
+
+@pytest.mark.parametrize("regime", [Modular(rank=2), Full()])
+def test_a_run_on_a_base_of_another_type_is_another_run(regime, tmp_path):
+    base = tiny.load("llama")
+    half = copy.copy(base)
+    half.model = copy.deepcopy(base.model).bfloat16()
+    assert half.fingerprint == base.fingerprint
+    text = Pairs("deu_Latn", "eng_Latn", ("a", "b"), ("c", "d"), "x")
+
+    class Killed(Silent):
+        def step(self, learner: Learner, loss: float) -> None:
+            raise KeyboardInterrupt
+
+    for each in (base, base, half):
+        with pytest.raises(KeyboardInterrupt):
+            fit(each, [text], regime, dev=[text], work=tmp_path, reporter=Killed())
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_log_has_the_rate_that_each_step_took(monkeypatch, tmp_path):

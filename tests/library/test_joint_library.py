@@ -16,7 +16,7 @@ from lingraft.direction import Recipe, attach, recipe_file
 from lingraft.fit import Joint, Material, Modular
 from lingraft.library import Library
 from lingraft.library.grow import grow
-from lingraft.library.joint import grow_joint, plan_joint
+from lingraft.library.joint import grow_joint, learn_indexing, plan_joint
 from lingraft.library.plan import plan
 from lingraft.library.using import router
 
@@ -39,6 +39,23 @@ def files(path: Path) -> dict[str, bytes]:
         for p in sorted(path.rglob("*"))
         if p.is_file() and ".runs" not in p.parts
     }
+
+
+def test_what_was_learned_is_written_before_its_checkpoints_go(tmp_path):
+    base, path = tiny.load("m2m_100"), tmp_path / "learned"
+    wanted = plan_joint(
+        base, LANGUAGES, write(tmp_path, *LANGUAGES), None, REGIME.model_copy(update={"learn": "layer"})
+    )
+    weights = path / "indexing.json"
+    weights.mkdir(parents=True)  # in the way of the file
+    with pytest.raises(LibraryError, match=r"`.*indexing\.json` must be writable"):
+        learn_indexing(base, path, wanted)
+    assert list(path.glob(".runs/*/step-*"))
+    weights.rmdir()
+    found = learn_indexing(base, path, wanted)
+    assert recipe_file.read(path / "indexing.yaml") == found.recipe()
+    assert json.loads(weights.read_text()) == found.to_json()
+    assert not list(path.glob(".runs/*"))
 
 
 @pytest.fixture(params=["llama", "m2m_100"])

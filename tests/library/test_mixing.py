@@ -117,6 +117,16 @@ def test_the_own_file_comes_before_the_default_and_a_single_adapter_has_none(lib
     assert Library.open(library.path).languages() == library.languages()  # the folder disturbs nobody
 
 
+def test_a_recipe_with_a_name_of_its_own_is_no_direction(library):
+    store(library, DIRECTION, Mixing(Recipe(0.5, 2.0)))
+    names = ("early-late", "deu_Latn-fra_Latn-old", "deu_Latn-late", "deu_Latn-deu_Latn")
+    for name in names:
+        (library.path / "recipes" / f"{name}.yaml").write_text("source: 0.5\n")
+    assert stored_directions(library) == {DIRECTION: Mixing(Recipe(0.5, 2.0))}
+    assert named(library, "early-late") == Mixing(Recipe(0.5))
+    assert [path.stem for path in library.places.recipes("deu_Latn")] == [str(DIRECTION)]
+
+
 def test_the_router_follows_what_is_stored(library):
     store(library, DIRECTION, Mixing(Recipe(0.25, 3.0, {("decoder", 0): (1.0, 0.0)})))
     for term, of in zip(router(library, [DIRECTION])(DIRECTION), (0, 1), strict=True):
@@ -170,7 +180,7 @@ def test_names_on_the_command_line(library, tmp_path):
     assert named(library, "library") == Mixing()
     with pytest.raises(ConfigError, match="library, default"):
         named(library, "mine")
-    assert chosen(library, None, None) is None
+    assert chosen(library, None, None, DIRECTION) is None
     assert chosen(library, None, "ties", DIRECTION) == Mixing(method="ties", via="pivot")
 
 
@@ -186,7 +196,7 @@ def test_translate_follows_and_can_be_told(folders, library, tmp_path):
     def told(*options: str) -> list[str]:
         command = ["translate", "--from", "deu_Latn", "--to", "fra_Latn", *options]
         command += ["--library", str(library.path), "--base", str(base), "--device", "cpu"]
-        outcome = CliRunner().invoke(app, command, input="\n".join(TEXTS))
+        outcome = CliRunner().invoke(app, command, input="\n".join(TEXTS), catch_exceptions=False)
         assert outcome.exit_code == 0, outcome.output
         return outcome.stdout.split("\n")[:-1]
 
@@ -210,3 +220,7 @@ def test_translate_follows_and_can_be_told(folders, library, tmp_path):
     assert told() == pivot
     assert told("--via", "direct") == mixed
     assert told("--recipe", "library", "--via", "direct") == plain
+    recipe.write_text("source: 0.2\ntarget: 1.9\nvia: pivot\n")
+    assert told("--recipe", str(recipe)) == pivot
+    with pytest.raises(ConfigError, match="`--recipe` must be of a direction"):
+        told("--recipe", str(recipe), "--via", "pivot")

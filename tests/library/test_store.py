@@ -9,9 +9,11 @@ from types import SimpleNamespace
 import pytest
 import shelf
 
-from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role
+from lingraft.atoms import ENGLISH, AdapterError, AdapterName, Direction, LibraryError, Role
 from lingraft.direction import Recipe
 from lingraft.library import Library, check, disk, withdrawn
+from lingraft.library.mixing import Mixing, store
+from lingraft.library.places import SCORES_FILE
 
 BASE = shelf.base()
 
@@ -252,6 +254,37 @@ def test_a_removed_language_takes_along_how_its_directions_were_made(library):
         (recipes / f"{name}.yaml").write_text("via: direct\n")
     library.remove("deu_Latn")
     assert {path.stem for path in recipes.iterdir()} == {"epo_Latn-fra_Latn", "default"}
+
+
+def test_scores_stay_until_something_that_was_measured_is_another(library):
+    scores = library.path / SCORES_FILE
+
+    def kept(change) -> bool:
+        scores.write_text("{}")
+        change()
+        return scores.exists()
+
+    add = lambda code, seed=0: library.add({code: shelf.module(BASE, code, seed=seed)})
+    assert kept(lambda: add("rus_Cyrl"))
+    assert kept(lambda: add("deu_Latn"))  # nothing new
+    assert not kept(lambda: add("deu_Latn", 1))
+    assert not kept(lambda: library.rollback("deu_Latn"))
+    assert not kept(lambda: library.remove("rus_Cyrl"))
+    assert not kept(lambda: add(ENGLISH))  # it was measured without adapters
+    assert not kept(lambda: store(library, Direction("deu_Latn", "fra_Latn"), Mixing(via="pivot")))
+    assert not kept(lambda: store(library, None, Mixing()))
+    add("deu_Latn", 2)  # where there are none, that is no error
+    store(library, None, Mixing(via="pivot"))
+    with pytest.raises(LibraryError, match="must be a language of"):
+        library.remove("rus_Cyrl")
+
+
+def test_scores_that_cannot_be_dropped_keep_the_old_adapters(library):
+    (library.path / SCORES_FILE).mkdir()
+    before = library.pointer("deu_Latn")
+    with pytest.raises(LibraryError, match=SCORES_FILE):
+        library.add({"deu_Latn": shelf.module(BASE, "deu_Latn", seed=1)})
+    assert library.pointer("deu_Latn") == before
 
 
 def test_removing_again_finishes_what_was_killed(library, monkeypatch):

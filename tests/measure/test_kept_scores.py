@@ -21,13 +21,13 @@ def measured(tmp_path, monkeypatch):
     """A function that measures with some words, all but the measuring itself, and says what the library keeps."""
     library = tmp_path / "lib"
     library.mkdir()
-    fake = SimpleNamespace(path=library, profiles=lambda: {})
+    fake = SimpleNamespace(path=library, profiles=lambda: {}, base=SimpleNamespace(sites=()))
     results = Results((ROW,), ("deu_Latn", "fra_Latn"), identifier={})
     monkeypatch.setattr(cli, "open_library", lambda *_: fake)
     monkeypatch.setattr(cli, "read_testset", lambda *_: SimpleNamespace(lines={"deu_Latn": ("x",) * 30}))
     monkeypatch.setattr(cli, "choose_languages", lambda *_: ())
     monkeypatch.setattr(cli, "choose_vias", lambda *_: {})
-    monkeypatch.setattr(cli, "chosen", lambda *_: None)
+    monkeypatch.setattr(cli, "named", lambda *_: None)
     monkeypatch.setattr(cli, "measure_library", lambda *_, **__: results)
 
     def act(*words: str) -> str | None:

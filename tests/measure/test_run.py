@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 import small
-from lingraft.atoms import ConfigError, DataError, Direction
+from lingraft.atoms import ENGLISH, ConfigError, DataError, Direction, LibraryError
 from lingraft.cli import app
 from lingraft.corpus import read_testset
+from lingraft.corpus.phrasebook import book
 from lingraft.direction import Recipe
 from lingraft.library.mixing import Mixing, mixing, store
-from lingraft.measure import Results
+from lingraft.measure import Results, demonstration
 from lingraft.measure.contrast import Contrast
 from lingraft.measure.run import measure_library
 
@@ -28,7 +33,7 @@ def stage(tmp_path_factory):
     return library, base, small.testset(folder, 30)
 
 
-def measured(stage, recipe=None) -> dict[Direction, tuple[str, ...]]:
+def measured(stage, recipe=None, **more) -> dict[Direction, tuple[str, ...]]:
     library, _, pattern = stage
     found = measure_library(
         library,
@@ -36,6 +41,7 @@ def measured(stage, recipe=None) -> dict[Direction, tuple[str, ...]]:
         ("deu_Latn", "fra_Latn", "eng_Latn"),
         vias=("direct",),
         recipe=recipe,
+        **more,
         step=lambda what, count: lambda ready: None,
         keep_outputs=True,
     )
@@ -46,6 +52,40 @@ def test_a_mixing_is_about_directions_with_two_adapters(stage):
     plain, mixed, everywhere = (measured(stage, r) for r in (None, Mixing(Recipe(0.2, 1.9)), Recipe(0.2, 1.9)))
     assert mixed[MIXED] == everywhere[MIXED] != plain[MIXED]
     assert mixed[SINGLE] == plain[SINGLE] != everywhere[SINGLE]
+
+
+def test_another_method_keeps_what_else_is_stored(stage, tmp_path):
+    library, base, pattern = stage
+    own, file, outputs = Mixing(Recipe(0.2, 1.9), options={"density": 0.5}), tmp_path / "a.json", tmp_path / "a.jsonl"
+    expected = measured(stage, replace(own, method="ties"))[MIXED]
+    plain = measured(stage, Mixing(method="ties"))
+    assert plain[MIXED] != expected
+    store(library, MIXED, own)
+    try:
+        found = measured(stage, method="ties")
+        assert found == {**plain, MIXED: expected}
+        command = ["measure", "--library", str(library.path), "--base", str(base), "--device", "cpu"]
+        command += ["--testset", pattern, "--via", "direct", "--languages", "deu_Latn,fra_Latn", "--method", "ties"]
+        command += ["--json", str(file), "--outputs", str(outputs)]
+        CliRunner().invoke(app, command, catch_exceptions=False)
+        rows = [json.loads(line) for line in outputs.read_text().splitlines()]
+        assert tuple(row["text"] for row in rows if (row["source"], row["target"]) == MIXED) == expected
+        (note,) = (note for note in Results.from_json(file.read_text()).notes if "merged by" in note)
+        assert "but 1 directions as the library has stored, all merged by ties" in note
+    finally:
+        (library.path / "recipes" / f"{MIXED}.yaml").unlink()
+
+
+def test_the_comparison_is_seen(stage):
+    library, _, pattern = stage
+    seen = {}
+
+    def step(what, count):
+        seen[what] = [count, 0]
+        return lambda ready: seen[what].__setitem__(1, seen[what][1] + ready)
+
+    measure_library(library, read_testset(pattern, None, None), MIXED, vias=("direct", "pivot"), step=step)
+    assert seen["comparing direct and pivot"] == [2, 2]
 
 
 def test_what_is_stored_is_measured_and_said(stage, tmp_path):
@@ -79,6 +119,7 @@ def test_what_is_stored_is_measured_and_said(stage, tmp_path):
         (["--choose", "--beam", "4"], "as they are served"),
         (["--choose", "--limit", "29"], "at least 30 lines"),
         (["recipe.source=1", "--method", "ties"], "Drop one"),
+        (["recipe.source=1e30"], "from -1000 to 1000"),
         (["--recipe", "none"], "--recipe"),
         (["--method", "tie"], "Did you mean ties"),
     ],
@@ -99,3 +140,28 @@ def test_few_sentences_compare_nothing(stage, tmp_path):
     results = Results.from_json((tmp_path / "a.json").read_text())
     assert results.contrasts == ()
     assert "Direct and pivot are not compared: that takes 30 sentences." in results.notes
+
+
+def test_a_demo_that_cannot_be_written_says_so(tmp_path, few_sentences):
+    (tmp_path / "afile").write_text("")
+    with pytest.raises(LibraryError, match="`.*phrasebook` must be writable"):
+        CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "afile" / "x")], catch_exceptions=False)
+
+
+def test_a_demo_may_lie_in_a_folder_of_any_name(tmp_path, few_sentences, monkeypatch):
+    out, heard = tmp_path / "train" / "demo", {}
+    monkeypatch.setattr(demonstration, "plan", lambda base, languages, pairs, **more: heard.update(more, pairs=pairs))
+    monkeypatch.setattr(demonstration, "grow", lambda *_, **__: None)
+    monkeypatch.setattr(demonstration, "Library", SimpleNamespace(open=lambda *_: None))
+    text, tests = demonstration.prepare(out)
+    demonstration.train(None, out / "library", text, None, "")
+    assert len(tests.lines[ENGLISH]) == 2
+    for field, count in (("pairs", 20), ("dev_pattern", 2)):
+        file = Path(heard[field].format(a=ENGLISH, b="epo_Latn"))
+        assert len(gzip.decompress(file.read_bytes()).splitlines()) == count
+
+
+@pytest.fixture
+def few_sentences(monkeypatch):
+    made = book.Phrasebook(*(book.split([("a",) * 4] * count) for count in (20, 2, 2)))
+    monkeypatch.setattr(demonstration.phrasebook, "generate", lambda **_: made)

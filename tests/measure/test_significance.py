@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pytest
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
@@ -13,6 +14,7 @@ import small
 from lingraft.atoms import DataError, Direction
 from lingraft.library.mixing import Mixing, mixing
 from lingraft.measure import Results, Row, html_report
+from lingraft.measure.classes import chrf_of, statistics
 from lingraft.measure.contrast import Contrast
 from lingraft.measure.run import choose_vias
 from lingraft.measure.significance import contrasts, holm, in_words
@@ -85,6 +87,32 @@ def test_enough_samples_for_many_directions():
     texts = lambda share: {each: [spoiled(line, share, 1) for line in references[each.target]] for each in where}
     found = contrasts(texts(0.0), texts(0.9), references, NAMES)
     assert {each.verdict for each in found} == {"better"}
+
+
+def test_many_directions_have_an_end_and_are_seen(monkeypatch):
+    """1,000 resamplings of 60 directions cannot count a p that is small enough; the tail of what they spread is."""
+    codes = [f"x{chr(97 + i // 26)}{chr(97 + i % 26)}_Latn" for i in range(60)]
+    where = [Direction("eng_Latn", code) for code in codes]
+    references = dict.fromkeys(codes, REFERENCES["fra_Latn"][:20])
+    texts = lambda share: {each: [spoiled(line, share, 1) for line in references[each.target]] for each in where}
+    monkeypatch.setattr("lingraft.measure.significance.MOST", 1000)
+    ready = []
+    *found, mean = contrasts(texts(0.0), texts(0.9), references, NAMES, progress=ready.append)
+    assert {each.verdict for each in found} == {mean.verdict} == {"better"}
+    assert ready == [1] * 60
+    *found, _ = contrasts(texts(0.5), texts(0.5), references, NAMES)
+    assert {each.p for each in found} == {1.0}
+
+
+def test_the_interval_of_the_means_is_that_of_their_resamplings():
+    """As by its definition, from all resamplings of all directions at once."""
+    good, bad = system({A: 0.3, B: 0.3}, 0), system({A: 0.36, B: 0.33}, 1000)
+    *_, mean = contrasts(good, bad, REFERENCES, NAMES)
+    drawn = np.random.default_rng(12345).multinomial(60, np.full(60, 1 / 60), size=1000)
+    score = lambda texts, where: chrf_of(drawn @ statistics(texts[where], REFERENCES[where.target]))
+    each = [score(good, where) - score(bad, where) for where in (A, B)]
+    low, high = np.quantile(np.mean(each, axis=0), (0.025, 0.975))
+    assert (mean.low, mean.high) == (round(float(low), 4), round(float(high), 4))
 
 
 def test_bad_input():

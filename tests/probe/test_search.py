@@ -295,7 +295,11 @@ def test_bad_input(stage, tmp_path):
     same.mkdir()
     for code in ("deu_Latn", "fra_Latn"):
         (same / f"test.{code}.txt").write_text("one\ntwo\n" * 20)
-    with pytest.raises(DataError, match="many come more than once"):
+    with pytest.raises(DataError, match=r"at least 10 lines .* of 40 it leaves 0: .* count as one"):
+        stage.run("deu_Latn-fra_Latn", testset=str(same / "test.{lang}.txt"))
+    (same / "test.deu_Latn.txt").write_text("".join(f"{i}\n" for i in range(30)))  # all different, but for one side
+    (same / "test.fra_Latn.txt").write_text("".join(f"{max(i, 3)}\n" for i in range(30)))
+    with pytest.raises(DataError, match="of 30 it leaves 9:"):
         stage.run("deu_Latn-fra_Latn", testset=str(same / "test.{lang}.txt"))
     with pytest.raises(LibraryError, match="eng_Latn"):
         stage.run("deu_Latn-eng_Latn")

@@ -13,6 +13,7 @@ from lingraft.atoms import ENGLISH, ConfigError, Direction, LanguageError, Libra
 from lingraft.delta import Term, Update
 from lingraft.library import Library
 from lingraft.library.mixing import Mixing, store
+from lingraft.library.using import usual_via
 from lingraft.serve.answers import Busy, Failed, Stopping
 from lingraft.serve.engine import Engine
 
@@ -96,6 +97,19 @@ def test_a_direction_with_one_side_goes_through_english_unless_it_is_stored_othe
         return ways + [(await engine.translate(["cold"], where)).via for where in (half, DE_FR)]
 
     assert run(library, act) == ["pivot", "direct", "direct", "pivot"]
+
+
+def test_the_usual_way_is_one_rule_for_whoever_asks(tmp_path):
+    library = served.library(tmp_path / "lib")
+    half, none = Direction("deu_Latn", "ita_Latn"), Direction("ita_Latn", "spa_Latn")
+    strange = Direction("deu_Latn", "rus_Cyrl")
+    ways = lambda: [usual_via(library, where) for where in (half, DE_FR, none, strange, MIXED[2])]
+    assert ways() == ["pivot", "direct", "direct", "direct", "direct"]
+    store(library, None, Mixing(via="pivot"))
+    assert ways() == ["pivot", "pivot", "direct", "direct", "direct"]
+    for where, via in ((half, "direct"), (DE_FR, "direct"), (none, "pivot"), (strange, "pivot")):
+        store(library, where, Mixing(via=via))
+    assert ways() == ["direct", "direct", "pivot", "direct", "direct"]
 
 
 def test_alternatives_are_different_and_the_rest_runs_on(library):

@@ -15,8 +15,12 @@ import served
 import shelves
 
 from lingraft.atoms import ENGLISH, AdapterError, Direction, LibraryError, Role
+from lingraft.direction.stream import Stream
 from lingraft.library import Library, withdrawn
+from lingraft.library.mixing import Mixing, store
 from lingraft.library.refusal import WEIGHTS
+from lingraft.serve.answers import Failed, Stopping
+from lingraft.serve.versions import earlier
 
 LANGUAGES = ("deu_Latn", "epo_Latn", "fra_Latn")
 DE_FR = Direction("deu_Latn", "fra_Latn")
@@ -190,6 +194,80 @@ def test_going_back_serves_and_stores_what_was_before(library):
     assert library.pointer("deu_Latn").source == first.source == answer.versions["deu_Latn.source"]
 
 
+@pytest.mark.parametrize("trouble", ["failed", "fails", "stopping"])
+def test_going_back_changes_nothing_on_disk_where_it_cannot_be_served(library, monkeypatch, trouble):
+    library.add({"deu_Latn": shelves.module(library.base, "deu_Latn", 1)})
+    before = library.places.pointer_path("deu_Latn").read_bytes()
+
+    async def act(engine):
+        if trouble == "stopping":
+            await engine.stop(0.0)
+        else:
+            monkeypatch.setattr(Stream, "step", lambda self: 1 / 0)
+        if trouble == "failed":
+            with pytest.raises(Failed):
+                await engine.translate(["cold"], DE_FR)
+            while engine.state().failure is None:
+                await asyncio.sleep(0.001)
+        with pytest.raises(Stopping if trouble == "stopping" else Failed):
+            await engine.rollback("deu_Latn")
+
+    run(library, act)
+    assert library.places.pointer_path("deu_Latn").read_bytes() == before
+
+
+def test_going_back_while_another_updates_serves_what_lies_on_disk_then(library, monkeypatch):
+    other = Library.open(library.path, library.base)
+    library.add({"deu_Latn": shelves.module(library.base, "deu_Latn", 1)})
+    newer, rollback = shelves.module(library.base, "deu_Latn", 2), library.rollback
+
+    def late(language):
+        other.add({language: newer})
+        return rollback(language)
+
+    async def act(engine):
+        monkeypatch.setattr(library, "rollback", late)
+        await engine.rollback("deu_Latn")
+        return engine.state().languages["deu_Latn"]
+
+    assert run(library, act) == other.pointer("deu_Latn")
+
+
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_what_going_back_leads_to_is_known_before(library, length):
+    for version in range(1, length + 1):
+        library.add({"deu_Latn": shelves.module(library.base, "deu_Latn", version)})
+    for _ in range(length + 1):
+        foreseen = earlier(library.pointer("deu_Latn"))
+        assert library.rollback("deu_Latn") == foreseen == library.pointer("deu_Latn")
+    assert earlier(library.pointer("fra_Latn")) is None
+
+
+def test_installing_takes_up_what_was_stored_and_requests_in_flight_keep_theirs(library, caplog):
+    stored = Library.open(library.path, library.base)  # as another process has it
+
+    async def act(engine):
+        ways = [(await engine.translate(["cold"], DE_FR)).via]
+        task = asyncio.create_task(engine.translate(list(served.SENTENCES) * 4, DE_FR))
+        while not engine.state().running:
+            await asyncio.sleep(0.001)
+        await asyncio.to_thread(store, stored, DE_FR, Mixing(via="pivot"))
+        ways.append((await engine.translate(["cold"], DE_FR)).via)
+        assert (await engine.install("epo_Latn"))["changed"] is False  # that of any language
+        queued = engine.state().queue
+        ways.append((await engine.translate(["cold"], DE_FR)).via)
+        (library.path / "recipes" / "default.yaml").write_text("nonsense: [")
+        await engine.install("epo_Latn")
+        return [*ways, (await task).via], queued
+
+    ways, queued = run(library, act, rows=1)
+    assert ways == ["direct", "direct", "pivot", "direct"]
+    assert queued > 1
+    logged = [record.fields["recipe"] for record in caplog.records if record.getMessage() == "broken"]
+    assert len(logged) == 1
+    assert "default.yaml" in logged[0]
+
+
 def spoil(library: Library, language: str) -> None:
     """Change a byte of an installed adapter."""
     place = library.places.folder(language, Role.SOURCE) / library.pointer(language).source / WEIGHTS
@@ -247,8 +325,9 @@ def test_what_is_damaged_is_found_and_logged_before_anyone_asks_for_it(library, 
     assert run(library, act) == {}
     logged = [record.fields for record in caplog.records if record.getMessage() == "broken"]
     assert any("default.yaml" in fields.get("recipe", "") for fields in logged)
-    assert [fields["language"] for fields in logged if "language" in fields] == ["deu_Latn"]
-    assert "deu_Latn.source" in logged[-1]["detail"]
+    (damaged,) = [fields for fields in logged if "language" in fields]
+    assert damaged["language"] == "deu_Latn"
+    assert "deu_Latn.source" in damaged["detail"]
 
 
 def test_what_an_operator_takes_out_stays_out_over_a_restart(library):

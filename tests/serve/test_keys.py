@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from lingraft.atoms import ConfigError
+from lingraft.serve import cli_keys
 from lingraft.serve import keys as keys_module
 from lingraft.serve.gate import PUBLIC
 from lingraft.serve.keys import Keys, make_key
@@ -77,6 +78,80 @@ def test_a_line_that_is_deleted_is_a_key_that_no_longer_opens(files):
     assert keys.who(key) is None, "nobody vouches for it"
     os.unlink(folder / "keys")
     assert keys.who(key) is None
+
+
+def add_key(path, name: str = "more"):
+    done = CliRunner().invoke(serve_key, [name, "--keys", str(path)])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o660])
+def test_a_key_that_is_added_leaves_the_mode_of_its_file(files, mode):
+    folder, made = files
+    (folder / "keys").chmod(mode)
+    done = add_key(folder / "keys")
+    assert done.stderr == ""
+    assert stat.S_IMODE((folder / "keys").stat().st_mode) == mode
+    keys = Keys(folder / "keys")
+    assert [keys.who(key) for key in (made["keys"], done.stdout.strip())] == ["some-keys", "more"]
+    assert sorted(each.name for each in folder.iterdir()) == ["admin", "keys"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_a_key_that_is_added_leaves_owner_and_group_of_its_file(files):
+    path = files[0] / "keys"
+    path.chmod(0o640)
+    os.chown(path, 1234, 2345)
+    add_key(path)
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 2345, 0o640)
+
+
+@pytest.mark.parametrize(("owner", "group", "mode"), [(1, 0, 0o640), (0, 1, 0o600), (1, 1, 0o600)])
+def test_an_owner_that_cannot_be_kept_is_told_and_no_other_group_reads(files, monkeypatch, owner, group, mode):
+    path = files[0] / "keys"
+    path.chmod(0o640)
+    before, asked = path.stat(), []
+
+    def chown(place, *ids):
+        asked.append(ids)
+        raise PermissionError
+
+    looks = cli_keys.Path.stat
+    fields = list(before)
+    fields[stat.ST_UID] += owner
+    fields[stat.ST_GID] += group
+    other = os.stat_result(fields)
+    monkeypatch.setattr(cli_keys.Path, "stat", lambda self, **how: other if self == path else looks(self, **how))
+    monkeypatch.setattr(cli_keys.os, "chown", chown)
+    done = add_key(path)
+    monkeypatch.undo()
+    assert "another owner or group" in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert len(asked) == owner + group
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_file_that_cannot_be_read_is_told_once_and_read_again_when_it_can(files, monkeypatch, caplog):
+    folder, made = files
+    keys, reads = Keys(folder / "keys"), keys_module.read_keys
+
+    def refused(path):
+        raise ConfigError(f"`{path}` must be a file of keys, but cannot be read: no permission.")
+
+    monkeypatch.setattr(keys_module, "read_keys", refused)
+    (folder / "keys").chmod(0o000)  # nothing else of it changes
+    assert [keys.who(made["keys"]) for _ in range(3)] == [None] * 3
+    (logged,) = [record for record in caplog.records if record.getMessage() == "keys not read"]
+    assert (logged.levelname, str(folder / "keys") in logged.fields["detail"]) == ("ERROR", True)
+    monkeypatch.setattr(keys_module, "read_keys", reads)
+    (folder / "keys").chmod(0o600)
+    assert keys.who(made["keys"]) == "some-keys"
+    (folder / "keys").unlink()
+    assert [keys.who(made["keys"]) for _ in range(3)] == [None] * 3
+    assert len([record for record in caplog.records if record.getMessage() == "keys not read"]) == 2
+    assert made["keys"] not in caplog.text
 
 
 def test_a_file_is_read_strictly(tmp_path):

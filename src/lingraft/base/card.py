@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers.utils.hub import cached_file
 
-from lingraft.atoms import BaseError
+from lingraft.atoms import BaseError, LanguageError, languages
 from lingraft.base.families import Family
 from lingraft.base.format import Format
 from lingraft.base.prompt import ChatFormat, PromptFormat
@@ -29,7 +29,7 @@ def read_card(where: str, revision: str | None) -> dict[str, Any]:
         The card, checked as far as this package reads it.
 
     Raises:
-        BaseError: the file is no JSON or a value in it is of the wrong type.
+        BaseError: the file is no JSON, a value in it is of the wrong type, or a language has another code there.
     """
     file = cached_file(
         where,
@@ -58,11 +58,27 @@ def _card_problem(card: Any) -> str | None:
         return "it is no JSON object"
     if not isinstance(card.get("format", {}), dict):
         return "`format` is no object"
-    languages, names = card.get("languages", []), card.get("names", {})
-    if not isinstance(languages, list) or not all(isinstance(code, str) for code in languages):
+    known = card.get("languages", [])
+    if not isinstance(known, list) or not all(isinstance(code, str) for code in known):
         return "`languages` is no list of codes"
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+    return _codes_problem("languages", known) or _names_problem(card.get("names", {}))
+
+
+def _names_problem(names: Any) -> str | None:
+    if not isinstance(names, Mapping) or not all(isinstance(text, str) for pair in names.items() for text in pair):
         return "`names` is no object of code to name"
+    return _codes_problem("names", names)
+
+
+def _codes_problem(key: str, codes: Iterable[str]) -> str | None:
+    """Say which code is not in the internal form, in which all languages are compared."""
+    for code in codes:
+        try:
+            right = languages.parse(code)
+        except LanguageError as error:
+            return f"`{key}` holds {code!r}, which is no code ({error})"
+        if code != right:
+            return f"`{key}` holds {code!r}, which must be written {right}"
     return None
 
 
@@ -87,7 +103,7 @@ def make_format(
         A format over this tokenizer.
 
     Raises:
-        BaseError: the spec has an unknown kind or key.
+        BaseError: the spec has an unknown kind or key, or names that are no names of languages.
     """
     values = dict(spec or {})
     kinds = {"decoder": ("prompt", "chat"), "seq2seq": ("seq2seq",)}[family.kind]
@@ -98,6 +114,11 @@ def make_format(
         raise BaseError(
             f"the format of a base of the family {family.name} must be of the kind {' or '.join(kinds)} with the keys "
             f"{', '.join(sorted(keys.get(kinds[0], set()))) or '(none)'}, but is {dict(spec or {})!r} instead. "
+            f"Correct `format` in the base's {CARD}."
+        )
+    if problem := _names_problem(values.get("names", {})):
+        raise BaseError(
+            f"the format's `names` must be an object of language code to name, but is none: {problem}. "
             f"Correct `format` in the base's {CARD}."
         )
     own = {**(names or {}), **values.get("names", {})}

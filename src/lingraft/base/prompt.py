@@ -47,7 +47,7 @@ class PromptFormat:
             names: language code → English name, where the base was trained with its own.
 
         Raises:
-            BaseError: a template lacks a placeholder or has an unknown one.
+            BaseError: a template lacks a placeholder or has an unknown one, or ``target`` is empty.
         """
         template_fields("source", source, {"text"})
         template_fields("target", target, set())
@@ -56,6 +56,11 @@ class PromptFormat:
             raise BaseError(
                 "the format's `source` or `target` must hold {target}, and `target` must not hold {text}, "
                 f"but they are {source!r} and {target!r} instead. Correct the base's lingraft.json."
+            )
+        if not target:
+            raise BaseError(
+                "the format's `target` must hold what stands right before the answer, but is empty. "
+                "Move the end of `source` there in the base's lingraft.json."
             )
         self._tokenizer = tokenizer
         self._templates = {"source": source, "target": target, "answer": answer}
@@ -113,7 +118,10 @@ _REPLY = "\ue000reply\ue000"
 
 
 class ChatFormat:
-    """The tokenizer's chat template with one user turn; the generation prompt is the target span."""
+    """The tokenizer's chat template with one user turn; the generation prompt is the target span.
+
+    Where the template has none, what follows the text in the user's turn is.
+    """
 
     def __init__(
         self,
@@ -141,10 +149,15 @@ class ChatFormat:
         self._instruction = instruction
         self._names = Names(dict(names or {}))
         self.pad = pad_id(tokenizer)
-        _, _, opening, closing = self._render({"source": "A", "target": "B"})
+        _, after, opening, closing = self._render({"source": "A", "target": "B"})
         self._opening = self._ids(opening)
+        if not self._opening and not self._ids(after):
+            raise BaseError(
+                "the chat template must put something between the text and the answer, but puts nothing there. "
+                "Let the instruction go on after {text}, or use the format `prompt` for this base."
+            )
         # What closes the assistant's turn ends the answer; it need not be the tokenizer's EOS.
-        self.end = self._ids(closing)[0] if closing.strip() else end_id(tokenizer)
+        self.end = self._end(closing) if closing.strip() else end_id(tokenizer)
         self.hash = spec_hash(self.spec())
 
     def spec(self) -> dict[str, Any]:
@@ -163,7 +176,8 @@ class ChatFormat:
             # "\n" stands for the special token before the answer: all it does is begin the text.
             given = [(*row, self.end) for row in continue_ids(self._tokenizer, "\n", [clean(a) for a in answers])]
         rows = continue_ids(self._tokenizer, before, [clean(text) for text in texts])
-        return [Encoded((*head, *row, *tail), self._opening, answer) for row, answer in zip(rows, given, strict=True)]
+        read, asked = (tail, self._opening) if self._opening else ((), tail)
+        return [Encoded((*head, *row, *read), asked, answer) for row, answer in zip(rows, given, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the generated text as one line, without special tokens."""
@@ -183,6 +197,12 @@ class ChatFormat:
         """Tokenise a part of the template itself, in which special tokens are meant."""
         ids = self._tokenizer(literal, add_special_tokens=False, split_special_tokens=False)["input_ids"]
         return tuple(ids)
+
+    def _end(self, closing: str) -> int:
+        """Return the id that ends an answer: the first special one of what closes it, else the first after spaces."""
+        added = self._tokenizer.added_tokens_decoder.items()
+        special = {id for id, token in added if token.special} | set(self._tokenizer.all_special_ids)
+        return next((id for id in self._ids(closing) if id in special), self._ids(closing.lstrip())[0])
 
     def _render(self, names: Mapping[str, str]) -> tuple[str, str, str, str]:
         """Return what stands before the text, after it, the generation prompt, and what closes the answer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +24,15 @@ from lingraft.delta.plan import Pass, Passes, Plan
 from lingraft.delta.route import Route
 from lingraft.delta.tokens import Tokens
 
+_ACTING: WeakKeyDictionary[nn.Module, ref[Routing]] = WeakKeyDictionary()
+"""Whose plan acts on a model."""
+
 
 class Routing(AbstractContextManager["Routing"]):
     """Hooks on every site of a base, and the plan of the batch that is about to pass.
 
-    Use as a context manager; within it, call ``set`` or ``use`` before each forward pass or generation.
+    Use as a context manager; within it, call ``set`` or ``use`` before each forward pass or generation. Of several on
+    one base that which was told last acts alone.
     """
 
     def __init__(self, base: Base, kernel: str | None = None) -> None:
@@ -58,8 +63,15 @@ class Routing(AbstractContextManager["Routing"]):
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._plan, self._passes = None, {}
+        self._rest()
+
+    def _rest(self) -> None:
+        """Add nothing until a plan is stated."""
+        self._plan, self._passes, self._span_now = None, {}, None
+        self._tokens.set(())
         self._forget()
+        if _acting(self.base) is self:
+            del _ACTING[self.base.model]
 
     def expect(self, routes: Sequence[Route]) -> None:
         """State the routes of which the batches to come are made; what they add is looked up once for all of them.
@@ -89,6 +101,10 @@ class Routing(AbstractContextManager["Routing"]):
         each position of a batch [B, L] by itself, row by row. Its span is [B, L] then. Position ids, and attention
         that stays within a packed row, are the caller's.
         """
+        if (acting := _acting(self.base)) is not self:
+            if acting is not None:
+                acting._rest()
+            _ACTING[self.base.model] = ref(self)
         self._plan = plan
         self._span_now = None
         self._forget()
@@ -146,6 +162,11 @@ class Routing(AbstractContextManager["Routing"]):
 
     def _forget(self) -> None:
         self._input, self._ready = None, {}
+
+
+def _acting(base: Base) -> Routing | None:
+    found = _ACTING.get(base.model)
+    return None if found is None else found()
 
 
 def _laid(t: Tensor, rows: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from lingraft.atoms import AdapterName, Direction, Role, Scope, Site
+from lingraft.atoms import AdapterError, AdapterName, Direction, Role, Scope, Site
 from lingraft.delta import Bank, Route, Term, Token, Update, weighted_sum
 from lingraft.direction.recipe import Recipe
 
@@ -55,7 +55,13 @@ def compose(bank: Bank, recipe: Recipe, direction: Direction) -> Composition:
     Returns:
         The composed direction; updates of different scopes stay apart, since their sum would not be
         one linear map.
+
+    Raises:
+        AdapterError: If the bank has no adapter for either side.
     """
+    if not any(AdapterName(code, role) in bank for code, role in zip(direction, Role, strict=True)):
+        there = ", ".join(map(str, bank)) or "none at all"
+        raise AdapterError(f"`bank` must hold an adapter for a side of {direction}, but holds {there}.")
     return merge(direction, route(bank, recipe, direction))
 
 

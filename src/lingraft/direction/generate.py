@@ -10,7 +10,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from lingraft.base import Base, Encoded
 from lingraft.delta import Route, Routing
-from lingraft.direction.stream import budget
+from lingraft.direction.stream import MOST, budget
 
 
 @torch.no_grad()
@@ -20,7 +20,7 @@ def generate(
     rows: Sequence[Encoded],
     routes: Sequence[tuple[Route, int]],
     beam: int = 1,
-    max_tokens: int = 256,
+    max_tokens: int = MOST,
 ) -> list[str]:
     """Generate the answers of encoded rows, each with its own route.
 

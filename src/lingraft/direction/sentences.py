@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import sentencex
 
-LONGEST = 400  # characters: past that a "sentence" is split at spaces, so that a base's window is never overrun
+from lingraft.atoms.languages import iso639
+
+LONGEST = 400  # characters: past that a "sentence" is split at spaces, since bases have learned from shorter ones
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,12 @@ class Pieces:
 def split(text: str, language: str) -> Pieces:
     """Split ``text`` at line ends and sentence ends.
 
+    A sentence ends where the rules of its language and the English ones agree: each know abbreviations that the other
+    does not ("am 30. Mai", "M. Dupont"), and half a sentence is worse to translate than two together.
+
     Args:
         text: Any text; line ends, blank lines and spaces between sentences are kept as they are.
-        language: Its code (``xxx_Yyyy``), which decides what an abbreviation is.
+        language: Its code (``xxx_Yyyy``).
 
     Returns:
         The pieces.
@@ -40,7 +46,7 @@ def split(text: str, language: str) -> Pieces:
         if not line.strip():
             parts.append((line, False))
             continue
-        for sentence in sentencex.segment(language[:3], line):
+        for sentence in _sentences(line, language):
             for chunk in _chunks(sentence):
                 core = chunk.strip()
                 start = chunk.index(core)
@@ -48,6 +54,13 @@ def split(text: str, language: str) -> Pieces:
                 parts.append((core, bool(core)))
                 parts.append((chunk[start + len(core) :], False))
     return Pieces(tuple(part for part in parts if part[0]))
+
+
+def _sentences(line: str, language: str) -> list[str]:
+    """Return a line in the parts that two sets of rules agree on; joined they are the line."""
+    rules = {"en", iso639(language)}  # sentencex knows languages by two letters, and takes others for English
+    ends = set.intersection(*(set(accumulate(map(len, sentencex.segment(each, line)))) for each in rules))
+    return [line[start:end] for start, end in pairwise(sorted({0, *ends}))]
 
 
 def join(pieces: Pieces, translations: Mapping[int, str]) -> str:

@@ -14,6 +14,8 @@ from lingraft.delta import Plan, Route, Routing
 from lingraft.direction.decoder import Decoder
 from lingraft.direction.replay import Record
 
+MOST = 512
+"""The most new tokens of a sentence: one of 170 characters, where each is 3 bytes and each byte a token."""
 _WORTH = 0.75
 """Reading sources once takes a second pass, for what asks for the target; it must spare this share of the tokens."""
 _SPARE = 32
@@ -22,13 +24,14 @@ _IDLE = 0.25
 """Where steps are replayed, the share of the rows that must have ended before those are taken out."""
 
 
-def budget(row: Encoded, most: int = 256) -> int:
+def budget(row: Encoded, most: int = MOST) -> int:
     """Return the most new tokens of a row.
 
-    A translation is rarely more than twice as long as its source; the bound stops runaway rows. It is each
-    row's own, so that no row's answer depends on who else is there.
+    The bound stops runaway rows. It is each row's own, so that no row's answer depends on who else is there. Where a
+    tokenizer does not know the target's script, it has a token for each byte: up to 3 for a character, against 4
+    characters of the source for a token, or a few fewer.
     """
-    return min(most, 2 * len(row.source) + 24)
+    return min(most, 12 * len(row.source) + 24)
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ class Stream:
         longest, read = max(map(len, prompts)), max(_lengths(jobs))
         tail = max(len(job.row.target) for job in jobs)
         spared = (max(sources) + 1) * read + len(jobs) * tail <= _WORTH * len(jobs) * longest
-        if spared and min(map(len, prompts)) >= tail:
+        if spared and 0 < tail <= min(map(len, prompts)):
             lead = [sources.index(number) for number in range(max(sources) + 1)]
             self._prompt([jobs[i] for i in lead], [jobs[i].row.source for i in lead], read, read)
             # Rows are read on from the same distance to their ends, which may repeat a few tokens of the source.

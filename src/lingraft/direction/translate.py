@@ -16,7 +16,7 @@ from lingraft.direction.decoder import most_rows
 from lingraft.direction.generate import generate
 from lingraft.direction.replay import recorder
 from lingraft.direction.sentences import join, split
-from lingraft.direction.stream import Job, Stream, budget, fill
+from lingraft.direction.stream import MOST, Job, Stream, budget, fill
 
 RoutesOf = Callable[[Direction], Route]
 _Place = tuple[int, int]  # the number of a text, and of a sentence in it
@@ -47,7 +47,7 @@ class Translator:
         *,
         beam: int = 1,
         batch_size: int | None = None,
-        max_tokens: int = 256,
+        max_tokens: int = MOST,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
         """Translate ``texts``; long ones are split into sentences and put together again.
@@ -65,8 +65,10 @@ class Translator:
             One translation for each text, in order.
 
         Raises:
-            ConfigError: If no direction is given, their number differs, or a number is below 1.
+            ConfigError: If no direction is given, their number differs, a number is below 1, or ``texts`` is one text.
         """
+        if isinstance(texts, str):
+            raise ConfigError(f"`texts` must be a list of texts, but is one text instead: {texts!r:.40}. Give [text].")
         directions = self._directions(texts, direction)
         for name, value in (("beam", beam), ("batch_size", batch_size), ("max_tokens", max_tokens)):
             if value is not None and value < 1:

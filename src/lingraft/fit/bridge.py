@@ -59,14 +59,7 @@ def bridge(
     """
     if share == 0:
         return {}
-    known = [code for code in base.languages if code not in (ENGLISH, language)]
-    if not known:
-        raise ConfigError(
-            f"`fit.bridge` must be 0 for a base that knows no language besides English, but is {share:g} instead."
-        )
-    generator = seeded(seed, "bridge", language, *([epoch] if epoch else []))
-    rows = torch.randperm(len(english), generator=generator)[: round(share * len(english))].tolist()
-    chosen = [known[i] for i in torch.randint(len(known), (len(rows),), generator=generator).tolist()]
+    rows, chosen = _draw(base, english, language, share, seed, epoch)
     told, ready, what = reporter or Silent(), 0, f"bridging {language}" + (f", epoch {epoch + 1}" if epoch else "")
     told.prepare(what, 0, len(rows))
 
@@ -75,7 +68,7 @@ def bridge(
         ready += count
         told.prepare(what, ready, len(rows))
 
-    kept = None if folder is None else folder / f"{language}-{_id(base, english, rows, chosen)}.json"
+    kept = None if folder is None else bridge_file(folder, base, english, language, share, seed, epoch=epoch)
     if kept is not None and kept.is_file():
         texts = json.loads(kept.read_text(encoding="utf-8"))
         advance(len(rows))
@@ -86,6 +79,44 @@ def bridge(
         if kept is not None:
             replace_file(kept, json.dumps(texts, ensure_ascii=False).encode())
     return {row: (code, text) for row, code, text in zip(rows, chosen, texts, strict=True) if text.strip()}
+
+
+def bridge_file(
+    folder: Path, base: Base, english: Sequence[str], language: str, share: float, seed: int, *, epoch: int = 0
+) -> Path:
+    """Return the file in which ``bridge`` keeps what it makes of the same arguments.
+
+    Args:
+        folder: Where translations are kept.
+        base: The base.
+        english: The sentences.
+        language: The language being added.
+        share: Which part of the rows is translated.
+        seed: Decides which rows, and into which language.
+        epoch: Another epoch draws other ones; counted from 0.
+
+    Returns:
+        The file, whether it is there or not.
+
+    Raises:
+        ConfigError: If the base knows no other language.
+    """
+    rows, chosen = _draw(base, english, language, share, seed, epoch)
+    return folder / f"{language}-{_id(base, english, rows, chosen)}.json"
+
+
+def _draw(
+    base: Base, english: Sequence[str], language: str, share: float, seed: int, epoch: int
+) -> tuple[list[int], list[str]]:
+    """Return which rows get another language, and which language each."""
+    known = [code for code in base.languages if code not in (ENGLISH, language)]
+    if not known:
+        raise ConfigError(
+            f"`fit.bridge` must be 0 for a base that knows no language besides English, but is {share:g} instead."
+        )
+    generator = seeded(seed, "bridge", language, *([epoch] if epoch else []))
+    rows = torch.randperm(len(english), generator=generator)[: round(share * len(english))].tolist()
+    return rows, [known[i] for i in torch.randint(len(known), (len(rows),), generator=generator).tolist()]
 
 
 def _id(base: Base, english: Sequence[str], rows: Sequence[int], chosen: Sequence[str]) -> str:

@@ -6,8 +6,8 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from lingraft.fit.settings import Training
 
 
 def run_id(base: Base, regime: Training, learners: Sequence[Learner]) -> str:
-    """Return a hash of all that decides a run's result: settings, base, format and every row."""
+    """Return a hash of all that decides a run's result: settings, base and its type, format and every row."""
     digest = hashlib.sha256(type(regime).__name__.encode())
     # Where the base lies does not decide what comes out.
     digest.update(json.dumps(regime.model_dump(mode="json", exclude={"shard"}), sort_keys=True).encode())
-    digest.update(f"{base.fingerprint} {base.tokenizer_hash} {base.format.hash}".encode())
+    digest.update(f"{base.fingerprint} {base.dtype} {base.tokenizer_hash} {base.format.hash}".encode())
     for learner in learners:
         digest.update(repr(learner.identity()).encode())
     return digest.hexdigest()[:16]
@@ -41,11 +41,19 @@ class Checkpoints:
     They don't tell how many processes there were: any number of them goes on. The lead writes, all read.
     """
 
-    def __init__(self, work: Path, name: str, team: Team | None = None) -> None:
-        """Use the folder ``name`` in ``work``; ``team`` are the run's processes."""
+    def __init__(self, work: Path, name: str, team: Team | None = None, files: Iterable[Path] = ()) -> None:
+        """Use a folder of the run's own.
+
+        Args:
+            work: The folder of all runs.
+            name: Of the run's own folder in it.
+            team: The run's processes.
+            files: What the run has put down elsewhere, to be removed with its folder.
+        """
         self.work = work
         self.folder = work / name
         self._team = team or Team()
+        self._files = frozenset(files)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -148,11 +156,16 @@ class Checkpoints:
             ) from error
 
     def clear(self) -> None:
-        """Remove what the run has put down, once its result is safe elsewhere."""
+        """Remove what the run has put down, and nothing of another run, once its result is safe elsewhere."""
         if not self._team.lead:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.rmtree(self.work / "bridged", ignore_errors=True)
+        for file in self._files:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+        for folder in {file.parent for file in self._files}:
+            with suppress(OSError):  # it holds files of other runs
+                folder.rmdir()
 
     def _complete(self) -> list[Path]:
         """Return the complete checkpoints, oldest first; drafts have another name."""

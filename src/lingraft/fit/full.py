@@ -46,7 +46,8 @@ class Full(Multidirectional):
             DataError: If no text fits the base.
         """
         require_own_tokens(base, material.languages, "full fine-tuning")
-        return [FullLearner(base, self, both_ways(base, material.corpus), both_ways(base, material.dev))]
+        rows, dev = both_ways(base, material.corpus), both_ways(base, material.dev, "dev")
+        return [FullLearner(base, self, rows, dev)]
 
 
 class FullLearner(MultidirectionalLearner):

@@ -83,7 +83,8 @@ class Joint(Multidirectional):
             DataError: If no text fits the base.
         """
         layout = self.layout(base, material.languages)
-        return [JointLearner(base, self, layout, both_ways(base, material.corpus), both_ways(base, material.dev))]
+        rows, dev = both_ways(base, material.corpus), both_ways(base, material.dev, "dev")
+        return [JointLearner(base, self, layout, rows, dev)]
 
     def recipe(self, base: Base) -> Recipe:
         """Return the indexing that adapters are trained and used with.
@@ -119,7 +120,8 @@ class Joint(Multidirectional):
 
         Raises:
             ConfigError: If sites are strange, a language has no rank or class, a rank is larger than a site
-                is wide, or pruning would leave nothing of a language.
+                is wide, pruning does not fit or would leave nothing of a language, or a shared update
+                would have its indexing learned.
         """
         sites = named_sites(base, self.sites or None, unused=UNUSED)
         if self.ffn != "whole" and not any(site.name in FFN for site in sites):
@@ -132,7 +134,14 @@ class Joint(Multidirectional):
             raise ConfigError(f"the ranks must be at most {widest}, the smallest side of a site, but are {large}.")
         if self.shared:
             require_own_tokens(base, languages, "`fit.shared`")
-            return {AdapterName(EVERYONE, Role.TARGET): dict.fromkeys(sites, self.rank)}
+            if self.learn != "no":
+                raise ConfigError(
+                    f"`fit.learn` must be no where `fit.shared` is true, but is {self.learn}: one update for all "
+                    "languages is indexed by none. Leave one of the two out."
+                )
+            everyone = {AdapterName(EVERYONE, Role.TARGET): dict.fromkeys(sites, self.rank)}
+            self._check_pruning(base, everyone)
+            return everyone
         recipe = self.recipe(base)
         layout = {
             AdapterName(language, role): {

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -47,6 +48,7 @@ class Learner(ABC):
         data: The training rows.
         dev: The rows that it is judged on.
         weights: What it trains, by name.
+        files: What was kept on the disk when its rows were made, and is of no use after it.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Learner(ABC):
         self.data = list(data)
         self.dev = list(dev)
         self.weights = dict(weights)
+        self.files: tuple[Path, ...] = ()
         self.step = 0
         self.bad_epochs = 0
         self.last_rate = 0.0

@@ -81,11 +81,13 @@ def fit(
         corpus, dev = hold_out(corpus, regime.seed)
     if base.device.type == "cpu":
         keep_freed_memory()
-    base, learners = _prepare(base, regime, Material(corpus, dev, context or Context(), work, reporter), here)
+    given = base
+    base, learners = _prepare(given, regime, Material(corpus, dev, context or Context(), work, reporter), here)
     side_by_side(weights for learner in learners for weights in learner.weights.values())
-    name = "" if work is None and here.alone else run_id(base, regime, learners)
+    name = "" if work is None and here.alone else run_id(given, regime, learners)  # a copy may be of another type
     here.require_same("the run", name, "Give all of them the same text, base and settings.")
-    checkpoints = None if work is None else Checkpoints(work, name, here)
+    files = {file for learner in learners for file in learner.files}
+    checkpoints = None if work is None else Checkpoints(work, name, here, files)
     with nullcontext() if checkpoints is None else checkpoints.held():
         _run(base, regime, learners, checkpoints, reporter, here)
     reporter.finish()

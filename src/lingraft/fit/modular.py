@@ -8,6 +8,7 @@ output adapter on the target span, in training as in use, is ours.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -17,7 +18,7 @@ from lingraft.atoms.config import Settings
 from lingraft.base import Base
 from lingraft.corpus import Pairs
 from lingraft.direction import Recipe
-from lingraft.fit.bridge import Swapped, bridge
+from lingraft.fit.bridge import Swapped, bridge, bridge_file
 from lingraft.fit.fresh import fitting, named_sites
 from lingraft.fit.learner import Row
 from lingraft.fit.modular_learner import AdapterLearner, Task, require_partners
@@ -79,7 +80,7 @@ class Modular(Training):
             One learner per language and role, in the order of the corpus.
 
         Raises:
-            DataError: If a text is not paired with English, or a language has two texts, or no dev text.
+            DataError: If there is no text, one is not paired with English, or a language has two, or no dev text.
             ConfigError: If ``sites`` names what the base does not have, or the base has no bridges.
         """
         held_out = {foreign(pairs): pairs for pairs in material.dev}
@@ -91,6 +92,7 @@ class Modular(Training):
             if language not in held_out:
                 raise DataError(f"`dev` must hold text for {language}, but holds {', '.join(held_out) or 'none'}.")
             swapped = self._bridges(base, pairs.of(ENGLISH), language, material)
+            files = self._bridge_files(base, pairs.of(ENGLISH), language, material)
             for role in Role:
                 name = AdapterName(language, role)
                 if self.partner:
@@ -98,21 +100,37 @@ class Modular(Training):
                 first, *later = (encode(base, pairs, role, each) for each in swapped)
                 sites = self.sites_of(base, role, material.context.recipe)
                 held = encode(base, held_out[language], role)
-                task = Task(name, self._scope(role), sites, first, held, tuple(later))
+                task = Task(name, self._scope(role), sites, first, held, tuple(later), files)
                 learners.append(AdapterLearner(base, task, self, material.context))
+        if not learners:
+            raise DataError(f"`corpus` must hold text that pairs a language with {ENGLISH}, but holds none.")
         return learners
 
     def _bridges(self, base: Base, english: tuple[str, ...], language: str, material: Material) -> list[Swapped]:
         """Return the bridged rows of the first epoch, and of the later ones where they differ."""
         if self.rebridge and not self.bridge:
             raise ConfigError("`fit.rebridge` must be false where `fit.bridge` is 0, but is true instead.")
-        folder = None if material.work is None else material.work / "bridged"
+        folder, told = _bridge_folder(material), material.reporter
         return [
-            bridge(
-                base, english, language, self.bridge, self.seed, epoch=epoch, folder=folder, reporter=material.reporter
-            )
-            for epoch in range(self.epochs if self.rebridge else 1)
+            bridge(base, english, language, self.bridge, self.seed, epoch=epoch, folder=folder, reporter=told)
+            for epoch in self._bridged_epochs
         ]
+
+    def _bridge_files(
+        self, base: Base, english: tuple[str, ...], language: str, material: Material
+    ) -> tuple[Path, ...]:
+        """Return where the translations of these rows are kept."""
+        folder = _bridge_folder(material)
+        if folder is None or not self.bridge:
+            return ()
+        return tuple(
+            bridge_file(folder, base, english, language, self.bridge, self.seed, epoch=epoch)
+            for epoch in self._bridged_epochs
+        )
+
+    @property
+    def _bridged_epochs(self) -> range:
+        return range(self.epochs if self.rebridge else 1)
 
     def _scope(self, role: Role) -> Scope:
         if self.scope == "everywhere":
@@ -148,6 +166,10 @@ class Modular(Training):
                     f"but is {self.rank} instead."
                 )
         return tuple(sites)
+
+
+def _bridge_folder(material: Material) -> Path | None:
+    return None if material.work is None else material.work / "bridged"
 
 
 def foreign(pairs: Pairs) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,6 +36,8 @@ class Task:
     dev: list[Row]
     later: tuple[list[Row], ...] = ()
     """The same rows as they are in the second epoch and after it; none: as in the first."""
+    files: tuple[Path, ...] = ()
+    """Where the base's translations among the rows are kept until it is trained."""
 
 
 class AdapterLearner(Learner):
@@ -56,6 +59,7 @@ class AdapterLearner(Learner):
         if self.token is not None:
             weights["token"], tokens[task.name.role] = self.token.weights, self.token.token
         super().__init__(str(task.name), settings, task.rows, task.dev, weights)
+        self.files = task.files
         self._route: Route = (Term(self.updates, dict.fromkeys(self.updates, 1.0), task.scope, tokens),)
         self._halves = Halves(self.updates, task.name.role) if settings.orthogonal else None
         self._stepping = False

@@ -109,18 +109,19 @@ def require_own_tokens(base: Base, languages: Iterable[str], what: str) -> None:
         )
 
 
-def both_ways(base: Base, corpus: Sequence[Pairs]) -> list[Row]:
+def both_ways(base: Base, corpus: Sequence[Pairs], argument: str = "corpus") -> list[Row]:
     """Return the rows of both directions of each text, those that fit the base's window.
 
     Args:
         base: The base, whose format is used.
         corpus: Texts of two languages each.
+        argument: What the caller of ``fit`` gave them as.
 
     Returns:
         The rows, text by text.
 
     Raises:
-        DataError: If no row of a text fits.
+        DataError: If there is no text, or no row of one fits.
     """
     rows: list[Row] = []
     for pairs in corpus:
@@ -129,5 +130,5 @@ def both_ways(base: Base, corpus: Sequence[Pairs]) -> list[Row]:
             encoded = base.format.encode(direction, pairs.of(source), pairs.of(target))
             rows += fitting(base, [Row(direction, row) for row in encoded], pairs.origin)
     if not rows:
-        raise DataError("`corpus` must hold text of at least two languages, but holds none.")
+        raise DataError(f"`{argument}` must hold text of at least two languages, but holds none.")
     return rows

@@ -34,7 +34,7 @@ from lingraft.library.manifest import Pointer
 from lingraft.library.mixing import chosen, mixing
 from lingraft.library.plan import plan
 from lingraft.library.store import Library
-from lingraft.library.using import router, steps
+from lingraft.library.using import router, steps, usual_via
 
 
 def add(
@@ -146,11 +146,17 @@ def translate(
         raise LanguageError(f"`--from` and `--to` must be two languages, but both are {name(direction.source)}.")
     library = open_library(path, base_id, device, dtype)
     made = chosen(library, recipe, method, direction) or mixing(library, direction)
-    way = steps(direction, made.via if via == "auto" else via)
+    auto = made.via if recipe or method else usual_via(library, direction)
+    way = steps(direction, auto if via == "auto" else via)
     if method and (len(way) > 1 or not all(map(library.places.installed, direction))):
         how = "goes through English" if len(way) > 1 else "has one adapter"
         raise ConfigError(
             f"`--method` must be of a direction that two adapters make together, but {direction} {how}. Drop it."
+        )
+    if recipe and len(way) > 1 and via != "auto":  # else the recipe itself says so
+        raise ConfigError(
+            f"`--recipe` must be of a direction that two adapters make together, but `--via {via}` takes {direction} "
+            "through English. Drop one of them."
         )
     # Each adapter by itself is as it was trained: what was asked for is about the two together.
     routes = router(library, way, made if len(way) == 1 else None)

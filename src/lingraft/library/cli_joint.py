@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from lingraft.atoms import ConfigError
 from lingraft.atoms.config import override, read
 from lingraft.atoms.languages import name, parse
 from lingraft.base import Base
-from lingraft.direction import recipe_file
 from lingraft.fit.parallel import team
 from lingraft.library.console import Watcher, open_base
 from lingraft.library.joint import JointConfig, JointPlan, grow_joint, learn_indexing, plan_joint
@@ -43,18 +41,10 @@ def fit_joint(config: Path, words: tuple[str, ...], device: str | None, dtype: s
 
 
 def _learn(base: Base, path: Path, wanted: JointPlan) -> None:
-    """Learn the indexing and write it as a recipe, with its weights beside it."""
+    """Learn the indexing and say where it lies."""
     if (path / "library.json").is_file():
         raise ConfigError(f"`library` must be a folder without a library while the indexing is learned, but is {path}.")
     with Watcher() as watcher:
-        found = learn_indexing(base, path, wanted, reporter=watcher)
-    if not team().lead:
-        return
-    path.mkdir(parents=True, exist_ok=True)
-    comment = (
-        "Indexing learned by lingraft fit-joint, after LSLo: https://aclanthology.org/2024.emnlp-main.1177/\n"
-        f"Mean entropy {found.entropy():.3f} bits, mean weight of the chosen role {found.hardness():.3f}."
-    )
-    recipe_file.write(found.recipe(), path / "indexing.yaml", comment)
-    (path / "indexing.json").write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {path / 'indexing.yaml'}; use it with fit.indexing={path / 'indexing.yaml'}")
+        learn_indexing(base, path, wanted, reporter=watcher)
+    if team().lead:
+        click.echo(f"wrote {path / 'indexing.yaml'}; use it with fit.indexing={path / 'indexing.yaml'}")

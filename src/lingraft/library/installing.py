@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lingraft.atoms import AdapterError, AdapterName, LibraryError, Role
+from lingraft.atoms import ENGLISH, AdapterError, AdapterName, LibraryError, Role
 from lingraft.atoms.durable import write_file
 from lingraft.library import disk, withdrawn
 from lingraft.library.forms import form_of
@@ -127,7 +127,12 @@ def _publish(library: Reader, name: AdapterName, version: str, files: Mapping[st
 
 
 def _point(library: Reader, pointer: Pointer) -> Pointer:
-    """Write a pointer in one step."""
+    """Write a pointer in one step; a measurement of what it replaces is dropped.
+
+    English is measured whether or not it has adapters, so that its first ones replace something, too.
+    """
+    if library.places.installed(pointer.language) or pointer.language == ENGLISH:
+        library.places.drop_scores()
     with disk.reported(library.path):
         disk.make_folder(library.path / LANGUAGES)
         write_file(library.places.pointer_path(pointer.language), pointer.to_json())

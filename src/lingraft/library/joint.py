@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,16 @@ from pydantic import Field
 
 from lingraft.atoms import AdapterName, ConfigError, LibraryError, Role
 from lingraft.atoms.config import Settings
+from lingraft.atoms.durable import write_file
 from lingraft.atoms.languages import name
 from lingraft.base import Base
 from lingraft.corpus import Pairs, between, remarks, suspicions
 from lingraft.corpus.profile import Profile
-from lingraft.direction import Recipe
+from lingraft.direction import Recipe, recipe_file
 from lingraft.fit import Indexing, Joint, Reporter, Run, fit, hold_out
 from lingraft.fit.joint_learner import JointLearner
 from lingraft.fit.parallel import team
-from lingraft.library import like
+from lingraft.library import disk, like
 from lingraft.library.grow import record, watched
 from lingraft.library.like import require_named, token_parameters
 from lingraft.library.manifest import Pointer
@@ -116,11 +118,14 @@ def _fit(base: Base, path: Path, wanted: JointPlan, reporter: Reporter | None) -
 
 
 def learn_indexing(base: Base, path: Path, wanted: JointPlan, *, reporter: Reporter | None = None) -> Indexing:
-    """Learn which language each layer is indexed by; what comes out is a recipe for the next run.
+    """Learn which language each layer is indexed by, and write it down as a recipe for the next run.
+
+    The recipe is ``indexing.yaml``, the weights that it was read from ``indexing.json``. The checkpoints are kept until
+    both are written. Of several processes only the lead writes.
 
     Args:
         base: The base.
-        path: Folder for checkpoints.
+        path: Folder for checkpoints and for what was learned; made if there is none.
         wanted: A plan with ``fit.learn`` on.
         reporter: Is told about progress.
 
@@ -128,15 +133,32 @@ def learn_indexing(base: Base, path: Path, wanted: JointPlan, *, reporter: Repor
         The learned weights.
 
     Raises:
+        ConfigError: If the plan learns none, or the recipe cannot be written.
+        LibraryError: If the disk is full or failed.
         TrainingError: If training stopped.
     """
     run = _fit(base, path, wanted, reporter)
     found = next(each.indexing() for each in run.learners if isinstance(each, JointLearner))
     if found is None:
         raise ConfigError("`fit.learn` must be layer or site, but is no instead.")
+    team().led(lambda: _write_indexing(found, path))
     if run.checkpoints is not None:
         run.checkpoints.clear()
     return found
+
+
+def _write_indexing(found: Indexing, path: Path) -> None:
+    """Write what was learned as a recipe, with its weights beside it."""
+    comment = (
+        "Indexing learned by lingraft fit-joint, after LSLo: https://aclanthology.org/2024.emnlp-main.1177/\n"
+        f"Mean entropy {found.entropy():.3f} bits, mean weight of the chosen role {found.hardness():.3f}."
+    )
+    with disk.reported(path):
+        disk.make_folder(path)
+    recipe_file.write(found.recipe(), path / "indexing.yaml", comment)
+    weights = path / "indexing.json"
+    with disk.reported(weights):
+        write_file(weights, (json.dumps(found.to_json(), indent=1) + "\n").encode())
 
 
 def grow_joint(

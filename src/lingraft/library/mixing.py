@@ -62,11 +62,13 @@ def stored(library: Library, name: str) -> Mixing | None:
 
 
 def stored_directions(library: Library) -> dict[Direction, Mixing]:
-    """Return the mixings of single directions that are stored in a library (errors as in `mixing`)."""
+    """Return the mixings of single directions that are stored in a library (errors as in `mixing`).
+
+    A recipe whose name is no direction, ``early-late.yaml`` say, is for whoever names it.
+    """
     found = {}
-    for path in sorted((library.path / RECIPES).glob("*-*.yaml")):
-        direction = Direction(*path.stem.split("-", 1))
-        if (each := stored(library, str(_checked(library, direction)))) is not None:
+    for direction in library.places.directions().values():
+        if (each := stored(library, str(direction))) is not None:
             found[direction] = each
     return found
 
@@ -97,31 +99,28 @@ def named(library: Library, name: str) -> Mixing:
     return parse(read_text(Path(name)), name)
 
 
-def chosen(
-    library: Library, recipe: str | None, merged_by: str | None, direction: Direction | None = None
-) -> Mixing | None:
+def chosen(library: Library, recipe: str | None, merged_by: str | None, direction: Direction) -> Mixing | None:
     """Return the mixing that a command line asks for.
 
     Args:
         library: The library.
         recipe: A file or a name as in `named`; None: what is stored for the direction.
         merged_by: The name of a method; None: the recipe's.
-        direction: The pair of languages, where it is about one.
+        direction: The pair of languages.
 
     Returns:
         The mixing, or None where nothing was asked for (errors as in `named`).
     """
     if recipe is None and merged_by is None:
         return None
-    if recipe is not None:
-        made = named(library, recipe)
-    else:
-        made = Mixing() if direction is None else mixing(library, direction)
+    made = mixing(library, direction) if recipe is None else named(library, recipe)
     return made if merged_by is None else replace(made, method=merged_by)
 
 
 def store(library: Library, direction: Direction | None, made: Mixing) -> Path:
     """Store how a direction is made, or every one that nothing else is stored for, in one step.
+
+    The library's last measurement is dropped: it was of how the direction was made before.
 
     Args:
         library: The library with its base.
@@ -142,6 +141,7 @@ def store(library: Library, direction: Direction | None, made: Mixing) -> Path:
     text = text_of(made)
     parse(text, str(path))
     with library.places.writing(library.patience), disk.reported(path):
+        library.places.drop_scores()
         disk.make_folder(path.parent)
         write_file(path, text.encode())
     return path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import filelock
 
-from lingraft.atoms import AdapterError, LibraryError, Role
+from lingraft.atoms import AdapterError, Direction, LibraryError, Role
 from lingraft.atoms.durable import DRAFT
 from lingraft.library import disk
 from lingraft.library.manifest import CODE, Pointer, read_stored
@@ -20,7 +20,7 @@ CARD_FILE = "library.json"
 FOLDERS = ADAPTERS, LANGUAGES, RECIPES = "adapters", "languages", "recipes"
 """What a writer changes something in."""
 SCORES_FILE = "measurement.json"
-"""The last measurement of all that the library offers, made as it is served."""
+"""The last measurement of all that the library offers, made as it is served; see `Places.drop_scores`."""
 _VERSION = re.compile(r"[0-9a-f]{16}")
 
 
@@ -127,8 +127,29 @@ class Places:
 
     def recipes(self, language: str) -> list[Path]:
         """Return the files that say how single directions from or into a language are made."""
-        files = (self.path / RECIPES).glob("*-*.yaml")
-        return sorted(path for path in files if language in path.stem.split("-", 1))
+        return [path for path, direction in self.directions().items() if language in direction]
+
+    def directions(self) -> dict[Path, Direction]:
+        """Return the files that say how single directions are made; other recipes may have any name beside them."""
+        found = {}
+        for path in sorted((self.path / RECIPES).glob("*-*.yaml")):
+            direction = Direction(*path.stem.split("-", 1))
+            if all(re.fullmatch(CODE, code) for code in direction) and direction.source != direction.target:
+                found[path] = direction
+        return found
+
+    def drop_scores(self) -> None:
+        """Remove the last measurement, if there is one: it was of other adapters, or of a direction made otherwise.
+
+        Whoever changes one of these calls it first, under the writers' lock, so that old scores never stand beside what
+        is new. A language that is added leaves them: none of the directions that were measured is another now.
+
+        Raises:
+            LibraryError: The disk failed.
+        """
+        path = self.path / SCORES_FILE
+        with disk.reported(path), contextlib.suppress(FileNotFoundError):
+            disk.remove_file(path)
 
     def orphans(self, language: str, role: Role) -> set[str]:
         """Return the versions on disk that the pointer does not name; none where the pointer is damaged."""

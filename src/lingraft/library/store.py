@@ -121,6 +121,7 @@ class Library(Reader):
     def remove(self, language: str) -> None:
         """Remove a language with all its versions, and how its directions are made; the others are untouched.
 
+        A measurement of it is dropped: the language may come back with other adapters.
         A second call finishes one that was killed.
 
         Args:
@@ -133,6 +134,7 @@ class Library(Reader):
             recipes = self.places.recipes(language)
             if not self.places.installed(language) and not recipes:
                 self.pointer(language)  # raises
+            self.places.drop_scores()
             with disk.reported(self.path):
                 if self.places.installed(language):
                     disk.remove_file(self.places.pointer_path(language))

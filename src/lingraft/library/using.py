@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from lingraft.atoms import ENGLISH, Direction, LibraryError, Role
 from lingraft.atoms.languages import name
 from lingraft.delta import Bank, Route
 from lingraft.direction import Recipe
+from lingraft.direction.methods import method
 from lingraft.library.manifest import Pointer
-from lingraft.library.mixing import Mixing, mixing
+from lingraft.library.mixing import Mixing, mixing, stored
+from lingraft.library.mixing_file import Via
 from lingraft.library.store import Library
 
 
@@ -19,7 +22,10 @@ def offered(library: Library) -> tuple[str, ...]:
 
 
 def router(
-    library: Library, directions: Sequence[Direction], recipe: Recipe | Mixing | None = None
+    library: Library,
+    directions: Sequence[Direction],
+    recipe: Recipe | Mixing | None = None,
+    merged_by: str | None = None,
 ) -> Callable[[Direction], Route]:
     """Return the function from direction to route, for some directions whose adapters are checked first.
 
@@ -31,15 +37,18 @@ def router(
         library: A library with its base.
         directions: What will be asked for.
         recipe: How all of them are made; None: as the library has stored it (`library.mixing`).
+        merged_by: The name of a method, in the place of each one's own; None: that.
 
     Returns:
         A function to give to ``attach``; it refuses languages that are in none of ``directions``.
 
     Raises:
         AdapterError: If an adapter is damaged.
-        ConfigError: If a stored mixing is malformed, or names what the base does not have.
+        ConfigError: If a stored mixing is malformed, or names what the base does not have, or a method is none.
         LibraryError: If a language is neither installed nor known to the base.
     """
+    if merged_by is not None:
+        method(merged_by)  # raises where it is none, whatever the directions
     asked = {language for direction in directions for language in direction}
     pointers = _pointers(library, asked)
     same = Mixing(recipe) if isinstance(recipe, Recipe) else recipe
@@ -49,6 +58,8 @@ def router(
     def mix(direction: Direction) -> Mixing:
         if direction not in mixings:
             made = same or mixing(library, direction)
+            if merged_by is not None:
+                made = replace(made, method=merged_by)
             (made.recipe or library.recipe).check(library.base.sites)
             mixings[direction] = made
         return mixings[direction]
@@ -76,6 +87,30 @@ def router(
         return found
 
     return find
+
+
+def usual_via(library: Library, direction: Direction) -> Via:
+    """Return how a direction is translated where nobody says how.
+
+    It is as stored. Where nothing is stored for a direction of which one language has adapters and the other is only
+    known to the base, it is through English, beside which the adapters were trained.
+
+    Args:
+        library: A library with its base.
+        direction: The pair of languages; for one that is not on offer, `router` says what is wrong with it.
+
+    Returns:
+        ``direct`` or ``pivot``, for `steps`.
+
+    Raises:
+        ConfigError: If a stored mixing is malformed.
+        LibraryError: If a language is no code, or a stored mixing can't be read.
+    """
+    if ENGLISH in direction or not set(direction) <= set(offered(library)):
+        return "direct"
+    if stored(library, str(direction)) is None and sum(map(library.places.installed, direction)) == 1:
+        return "pivot"
+    return mixing(library, direction).via
 
 
 def steps(direction: Direction, via: str) -> tuple[Direction, ...]:

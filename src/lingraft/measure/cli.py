@@ -20,7 +20,7 @@ from lingraft.corpus import TestSet, read_testset
 from lingraft.direction import Recipe
 from lingraft.library import Library
 from lingraft.library.console import Bar, Watcher, open_base, open_library
-from lingraft.library.mixing import chosen
+from lingraft.library.mixing import Mixing, named
 from lingraft.library.places import SCORES_FILE
 from lingraft.measure.report import write_report
 from lingraft.measure.results import Results
@@ -87,13 +87,16 @@ def measure(
     notes = seen_notes(library, lines)
     for note in notes:
         click.echo(f"warning: {note}", err=True)
+    made: Recipe | Mixing | None = None if weights is None else weights.recipe(library.base)
+    made = made if recipe is None else named(library, recipe)
     with steps() as step:
         results = measure_library(
             library,
             lines,
             choose_languages(library, lines, wanted),
             vias=tuple(vias.split(",")),
-            recipe=chosen(library, recipe, method) if weights is None else weights.recipe(library.base),
+            recipe=made,
+            method=method,
             beam=beam,
             batch_size=batch,
             step=step,
@@ -177,15 +180,15 @@ def demo(out: Path) -> None:
 
     start = time.monotonic()
     click.echo(demonstration.INTRODUCTION)
-    pattern, lines = demonstration.prepare(out)
+    text, lines = demonstration.prepare(out)
     base = open_base("demo", "cpu", "float32")
     command = shlex.join(["lingraft", *sys.argv[1:]])
     with Watcher() as watcher:
-        library = demonstration.train(base, out / "library", pattern, watcher, command)
+        library = demonstration.train(base, out / "library", text, watcher, command)
     with steps() as step:
         results = measure_library(library, lines, tuple(lines.lines), vias=VIAS, step=step)
     show(results, out / "results.json", out / "report.html", "The phrasebook: directions nobody trained")
     pairs = [Direction(a, b) for a, b in demonstration.SAMPLES]
-    for pair, text, answer in sample(library, demonstration.sentences(lines), pairs):
-        click.echo(f"\n{name(pair.source)} → {name(pair.target)}\n  {text}\n  {answer}")
+    for pair, said, answer in sample(library, demonstration.sentences(lines), pairs):
+        click.echo(f"\n{name(pair.source)} → {name(pair.target)}\n  {said}\n  {answer}")
     click.echo(demonstration.farewell(results, out, time.monotonic() - start))

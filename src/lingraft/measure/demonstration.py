@@ -8,7 +8,7 @@ from lingraft.atoms import ENGLISH
 from lingraft.base import Base
 from lingraft.corpus import TestSet, phrasebook, read_testset
 from lingraft.fit import Modular, Reporter
-from lingraft.library import Library
+from lingraft.library import Library, disk
 from lingraft.library.grow import grow
 from lingraft.library.plan import plan
 from lingraft.measure.results import Results
@@ -16,6 +16,7 @@ from lingraft.measure.results import Results
 LANGUAGES = ("epo_Latn", "ina_Latn", "ido_Latn")
 SAMPLES = (("epo_Latn", "ido_Latn"), ("ido_Latn", "ina_Latn"), ("ina_Latn", "epo_Latn"))
 TRAIN, DEV, TEST = 3800, 150, 120  # sentences; enough to learn from, little enough for five minutes on two cores
+_PAIRS = "{a}-{b}.tsv.gz"
 REGIME = Modular(epochs=1, rows=4, learning_rate=4e-3, bridge=0.5, tokens=3000)
 
 INTRODUCTION = """\
@@ -25,20 +26,33 @@ directions between the three are measured, none of which was ever trained.
 """
 
 
-def prepare(out: Path) -> tuple[str, TestSet]:
-    """Write the phrasebook and return the pattern of its training text and its test set."""
+def prepare(out: Path) -> tuple[Path, TestSet]:
+    """Write the phrasebook and return its folder and its test set.
+
+    Args:
+        out: The folder of the demo; made if there is none.
+
+    Returns:
+        The phrasebook's folder, and the sentences to measure on.
+
+    Raises:
+        LibraryError: The disk is full or failed.
+    """
     folder = out / "phrasebook"
-    phrasebook.generate(train=TRAIN, dev=DEV, test=TEST).write(folder)
+    made = phrasebook.generate(train=TRAIN, dev=DEV, test=TEST)
+    with disk.reported(folder):
+        made.write(folder)
     tests = read_testset(str(folder / "multi" / "test.{lang}.txt.gz"), (*LANGUAGES, ENGLISH), None)
-    return str(folder / "train" / "{a}-{b}.tsv.gz"), tests
+    return folder, tests
 
 
-def train(base: Base, path: Path, pattern: str, reporter: Reporter, command: str) -> Library:
-    """Add the three languages in one run, unless an earlier demo already did."""
+def train(base: Base, path: Path, text: Path, reporter: Reporter, command: str) -> Library:
+    """Add the three languages in one run, from a phrasebook's folder, unless an earlier demo already did."""
     there = Library.open(path, base).languages() if (path / "library.json").is_file() else ()
     missing = [language for language in LANGUAGES if language not in there]
     if missing:
-        wanted = plan(base, missing, pattern, dev_pattern=pattern.replace("/train/", "/dev/"), regime=REGIME)
+        pairs, dev = (str(text / part / _PAIRS) for part in ("train", "dev"))
+        wanted = plan(base, missing, pairs, dev_pattern=dev, regime=REGIME)
         grow(base, path, wanted, reporter=reporter, command=command)
     return Library.open(path, base)
 

@@ -14,12 +14,14 @@ from lingraft.direction import Recipe, attach
 from lingraft.library import Library
 from lingraft.library.mixing import Mixing, mixing, store
 from lingraft.library.using import router
+from lingraft.measure.contrast import Contrast
 from lingraft.measure.matrix import measure
 from lingraft.measure.results import Results
 from lingraft.measure.significance import contrasts
 
 Step = Callable[[str, int], Callable[[int], None]]
-"""Called with the name of a step and the number of its sentences; returns what to call as they become ready."""
+"""Called with the name of a step and the number of its sentences, or of directions where it compares two systems;
+returns what to call as they become ready."""
 
 _COMPARED = ("direct", "pivot")
 LEAST = 30
@@ -61,6 +63,7 @@ def measure_library(
     *,
     vias: Sequence[str],
     recipe: Recipe | Mixing | None = None,
+    method: str | None = None,
     beam: int = 1,
     batch_size: int | None = None,
     step: Step,
@@ -77,6 +80,7 @@ def measure_library(
         vias: Which of base, direct, pivot.
         recipe: The weights of the roles everywhere, or how the directions with two adapters are made; None: as the
             library has stored it.
+        method: How the adapters are merged where there are two, with each direction's own weights; None: as that says.
         beam: Width of the beam.
         batch_size: Sentences per batch; None: see ``Translator.translate``.
         step: Is told of every step and its progress.
@@ -90,7 +94,7 @@ def measure_library(
     everything = [Direction(a, b) for a in (*languages, ENGLISH) for b in languages if a != b]
     mixed = [where for where in everything if all(map(library.places.installed, where))]
     routes = router(library, everything, None if isinstance(recipe, Mixing) else recipe)
-    mixes = router(library, mixed, recipe) if isinstance(recipe, Mixing) else routes
+    mixes = router(library, mixed, recipe, method) if method or isinstance(recipe, Mixing) else routes
     progress: list[Callable[[int], None]] = []
 
     def translate(texts: list[str], directions: list[Direction], via: Literal["base", "direct"]) -> list[str]:
@@ -110,14 +114,17 @@ def measure_library(
     )
     direct, pivot = (_outputs(results, via) for via in _COMPARED)
     few = min(map(len, testset.lines.values())) < LEAST
-    compared = () if few else contrasts(direct, pivot, testset.lines, _COMPARED)
+    compared: tuple[Contrast, ...] = ()
+    if not few:
+        advance = step("comparing direct and pivot", len(direct.keys() & pivot.keys()))
+        compared = contrasts(direct, pivot, testset.lines, _COMPARED, progress=advance)
     if few and direct and pivot:
         notes = (*notes, f"Direct and pivot are not compared: that takes {LEAST} sentences.")
     results = replace(results, contrasts=compared, outputs=results.outputs if keep_outputs else {})
     return results.with_notes(
         f"Base {library.base.id}, fingerprint {library.base.fingerprint[:16]}; adapters act "
         f"{'on their own span' if library.card.scope == 'span' else 'everywhere'}; "
-        f"{_weights(library, recipe, mixed)}; {'greedy' if beam == 1 else f'beam {beam}'}.",
+        f"{_weights(library, recipe, method, mixed)}; {'greedy' if beam == 1 else f'beam {beam}'}.",
         *notes,
     )
 
@@ -127,15 +134,16 @@ def _outputs(results: Results, via: str) -> dict[Direction, tuple[str, ...]]:
     return {Direction(source, target): texts for (source, target, v), texts in results.outputs.items() if v == via}
 
 
-def _weights(library: Library, recipe: Recipe | Mixing | None, mixed: Sequence[Direction]) -> str:
+def _weights(library: Library, recipe: Recipe | Mixing | None, method: str | None, mixed: Sequence[Direction]) -> str:
     """Return in words how the directions were made."""
     made = recipe if isinstance(recipe, Mixing) else Mixing(recipe)
     mix = made.recipe or library.recipe
     words = f"weights {mix.source:g} (source) and {mix.target:g} (target)"
     words += " with exceptions" if mix.layers or mix.sites else ""
-    words += f", merged by {made.method}" if made.method != "linear" else ""
+    words += f", merged by {made.method}" if made.method != "linear" and method is None else ""
     own = [] if recipe else [where for where in mixed if mixing(library, where) != Mixing()]
-    return words + (f", but {len(own)} directions as the library has stored" if own else "")
+    words += f", but {len(own)} directions as the library has stored" if own else ""
+    return words + (f", all merged by {method}" if method else "")
 
 
 def choose_vias(library: Library, results: Results) -> dict[Direction, str]:

@@ -84,8 +84,9 @@ def search_direction(
     seen, unseen = lines.parted()
     if len(unseen) < LEAST // 3:
         raise DataError(
-            f"`--testset` must have at least {LEAST} different lines, but has {len(set(lines.sources))} among "
-            f"{len(lines)}: many come more than once. Give more different ones."
+            f"`--testset` must leave at least {LEAST // 3} lines that the search does not see, but of {len(lines)} it "
+            f"leaves {len(unseen)}: every third, where those that share a sentence on either side count as one. "
+            "Give more different ones."
         )
     judge = Judge(library, direction, identifier(library), wanted.batch)
     space = Space.of(library.base.sites, wanted.over, wanted.groups)

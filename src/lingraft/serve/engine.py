@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 from lingraft.atoms import AdapterError, ConfigError, Direction
 from lingraft.direction.sentences import Pieces, split
-from lingraft.library import Library
+from lingraft.direction.stream import MOST
+from lingraft.library import Library, Pointer
 from lingraft.serve import engine_parts as parts
 from lingraft.serve.answers import Answer, Failed, State, Stopping
 from lingraft.serve.engine_worker import CANARY, CANARY_TOKENS, Worker
 from lingraft.serve.pace import Pace
 from lingraft.serve.queue import Queue, Request
-from lingraft.serve.versions import Served, Way
+from lingraft.serve.versions import Served, Way, earlier
 
 MOST_ALTERNATIVES = 8
 _LOADERS = 4
@@ -39,7 +40,7 @@ class Engine:
         rows: int = 32,
         waiting: int = 512,
         patience: float | None = None,
-        max_tokens: int = 256,
+        max_tokens: int = MOST,
     ) -> None:
         """Serve all languages of a library that are intact; nothing runs before `start`.
 
@@ -147,6 +148,9 @@ class Engine:
     async def install(self, language: str) -> dict[str, Any]:
         """Serve a language as it is on disk now: one that is new, or was updated.
 
+        What the library has stored on how directions are made is read anew, of all languages, whether or not this one
+        has changed.
+
         Both adapters are checked and a few words translated with them first; where that fails, what was served
         before still is.
 
@@ -188,6 +192,8 @@ class Engine:
     async def rollback(self, language: str) -> dict[str, Any]:
         """Go back to what a language had before, on disk (see `Library.rollback`), and serve that.
 
+        A few words are translated with it first: where that fails, the library is as it was, too.
+
         Args:
             language: The language's code.
 
@@ -198,10 +204,16 @@ class Engine:
             AdapterError: What it had before is damaged; it is served as it was.
             Failed: Computing with it failed; it is served as it was.
             LibraryError: The language isn't installed, or had nothing before.
+            Stopping: The service is being stopped.
         """
         async with self._changing:
-            await self._load(lambda: self.library.rollback(language))
-            return await self._install(language)
+            self._require_running()
+            proved = earlier(await self._load(lambda: self.library.pointer(language)))
+            wanted = None if proved is None else await self._prove(language, proved)
+            pointer = await self._load(lambda: self.library.rollback(language))
+            if wanted is None or pointer != proved:  # somebody else has changed it meanwhile
+                return await self._install(language)
+            return await self._serve(language, pointer, wanted)
 
     def _require_running(self) -> None:
         if self._stopping:
@@ -246,13 +258,21 @@ class Engine:
 
     async def _install(self, language: str) -> dict[str, Any]:
         self._require_running()
-        served = self._served
         pointer = await self._load(lambda: self.library.pointer(language))
-        before = served.pointers.get(language)
-        if pointer != before or served.failed:  # what failed is tried again
-            wanted = await self._load(lambda: served.having(language, pointer))
-            ways = [partial(wanted.way, direction, "direct") for direction in parts.canaries(language, wanted)]
-            await asyncio.gather(*[self._answer(way, [CANARY], 1, canary=True) for way in ways])
-            self._served = wanted
+        # Also where it is served already: what failed is tried again, and what was stored since is taken up.
+        wanted = await self._prove(language, pointer)
+        await self._load(lambda: parts.tell_recipes(wanted.library))
+        return await self._serve(language, pointer, wanted)
+
+    async def _prove(self, language: str, pointer: Pointer) -> Served:
+        """Return what is served with another version of a language, with which a few words were translated."""
+        served = self._served
+        wanted = await self._load(lambda: served.having(language, pointer))
+        ways = [partial(wanted.way, direction, "direct") for direction in parts.canaries(language, wanted)]
+        await asyncio.gather(*[self._answer(way, [CANARY], 1, canary=True) for way in ways])
+        return wanted
+
+    async def _serve(self, language: str, pointer: Pointer, wanted: Served) -> dict[str, Any]:
+        before, self._served = self._served.pointers.get(language), wanted
         lasting = await self._load(lambda: parts.keep_withdrawn(self.library, language, out=False))
         return parts.report(language, pointer, before, lasting)

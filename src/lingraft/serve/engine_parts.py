@@ -69,15 +69,19 @@ def inspect(served: Served) -> None:
     Args:
         served: What is served; its damaged languages are noted in it.
     """
-    library = served.library
+    tell_recipes(served.library)
+    for language, why in list(served.broken.items()):
+        logs.write("broken", level=logging.ERROR, language=language, detail=why)
+    tell_damaged(served, served.pointers)
+
+
+def tell_recipes(library: Library) -> None:
+    """Log which stored recipes can't be used."""
     for look in (partial(stored, library, DEFAULT), partial(stored_directions, library)):
         try:
             look()
         except (ConfigError, LibraryError) as error:
             logs.write("broken", level=logging.ERROR, recipe=str(error))
-    for language, why in list(served.broken.items()):
-        logs.write("broken", level=logging.ERROR, language=language, detail=why)
-    tell_damaged(served, served.pointers)
 
 
 def tell_damaged(served: Served, languages: Iterable[str]) -> None:

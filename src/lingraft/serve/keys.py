@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 import threading
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lingraft.atoms import ConfigError
+from lingraft.serve import logs
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _LINE = re.compile(rf"({NAME.pattern}) ([0-9a-f]{{32}}) ([0-9a-f]{{64}})")
@@ -101,17 +103,18 @@ class Keys:
             if (state := self._state()) != self._seen:
                 try:
                     self._keys = read_keys(self.path)
-                except ConfigError:  # half written, or gone: whom nobody vouches for now stays outside
+                except ConfigError as error:  # half written, or gone: whom nobody vouches for now stays outside
                     self._keys = {}
+                    logs.write("keys not read", level=logging.ERROR, detail=str(error))
                 self._seen = state
             return self._keys
 
-    def _state(self) -> tuple[int, int, int] | None:
+    def _state(self) -> tuple[int, ...] | None:
         try:
             found = self.path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino  # ctime: who may read it, too
 
 
 def read_keys(path: Path) -> dict[str, StoredKey]:

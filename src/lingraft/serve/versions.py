@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
 
-from lingraft.atoms import ENGLISH, AdapterError, ConfigError, Direction, LanguageError, LibraryError, Role
+from lingraft.atoms import AdapterError, ConfigError, Direction, LanguageError, LibraryError, Role
 from lingraft.base import Base
 from lingraft.delta import Route
 from lingraft.library import Library, Pointer
-from lingraft.library.mixing import mixing, stored
-from lingraft.library.using import offered, router, steps
+from lingraft.library.manifest import Versions
+from lingraft.library.using import offered, router, steps, usual_via
 from lingraft.library.withdrawn import withdrawn
 from lingraft.serve.answers import BASE, DIRECT, PIVOT
 
@@ -43,6 +43,22 @@ class Way:
     via: str
     failed: dict[Direction, str]
     """Directions that the model failed on, of all that are served: they are refused until other versions are."""
+
+
+def earlier(pointer: Pointer) -> Pointer | None:
+    """Return the pointer that `Library.rollback` makes of another; None: it had nothing before."""
+    if not pointer.history:
+        return None
+    past = Versions(source=pointer.source, target=pointer.target, like=pointer.like)
+    before, history = pointer.history[-1], (past, *pointer.history[:-1])
+    return Pointer(
+        format_version=pointer.format_version,
+        language=pointer.language,
+        history=history,
+        source=before.source,
+        target=before.target,
+        like=before.like,
+    )
 
 
 class Served:
@@ -125,8 +141,7 @@ class Served:
 
         Args:
             direction: The pair of languages.
-            via: ``direct`` or ``pivot``; None: as is stored for the direction, else through English where
-                one of its languages has adapters and the other has none.
+            via: ``direct`` or ``pivot``; None: see `usual_via`.
 
         Returns:
             The way, the same for everyone who asks while it is remembered.
@@ -155,7 +170,7 @@ class Served:
             raise LanguageError(f"`direction` must have two languages, but is {direction}. Choose another target.")
         if via not in (None, DIRECT, PIVOT):
             raise ConfigError(f"`via` must be {DIRECT} or {PIVOT}, but is {via!r:.40} instead.")
-        sides = steps(direction, PIVOT if self._pivots(direction, via) else DIRECT)
+        sides = steps(direction, via or usual_via(self.library, direction))
         routes = router(self.library, sides)
         legs = tuple(Leg(side, self.library.base, routes(side)) for side in sides)
         versions = {
@@ -166,15 +181,6 @@ class Served:
         }
         how = PIVOT if len(legs) == 2 else DIRECT if versions else BASE
         return Way(direction, legs, MappingProxyType(versions), how, self.failed)
-
-    def _pivots(self, direction: Direction, via: str | None) -> bool:
-        if via is not None:
-            return via == PIVOT
-        if ENGLISH in direction or not set(direction) <= set(self.offered):  # the router says what is wrong with it
-            return False
-        if stored(self.library, str(direction)) is None and sum(code in self.pointers for code in direction) == 1:
-            return True
-        return mixing(self.library, direction).via == PIVOT
 
     def _make_room(self) -> None:
         """Forget ways until the adapters that they keep fit into the memory they may take."""

@@ -39,7 +39,8 @@ from lingraft.verbs.options import (
 def measure() -> None:
     """Score every direction between the library's languages, beside the base alone and the pivot.
 
-    Where all languages and lines are measured as the library is served, it keeps the scores, and the page shows them.
+    Where all languages and lines are measured as the library is served, it keeps the scores, and the page shows them
+    until an adapter or a recipe in the library is replaced.
     """
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lingraft.atoms import ENGLISH, ConfigError
+from lingraft.atoms.durable import write_file
 from lingraft.corpus.phrasebook import grammar, lexicon
 from lingraft.corpus.phrasebook.choose import Chooser, Filler, NoFitError, entries_of
 from lingraft.corpus.phrasebook.render import CODES, REALISERS, render
@@ -64,10 +65,10 @@ class Phrasebook:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Writes gzipped UTF-8 lines without time or file name in the header."""
+    """Writes gzipped UTF-8 lines in one step, without time or file name in the header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = "".join(f"{line}\n" for line in lines).encode()
-    path.write_bytes(gzip.compress(data, mtime=0))
+    write_file(path, gzip.compress(data, mtime=0))
 
 
 def content(fillers: Mapping[str, Filler]) -> str:
