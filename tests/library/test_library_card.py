@@ -61,7 +61,7 @@ def test_a_plain_recipe_is_stored_as_before_there_were_layers(tmp_path):
         (Recipe(layers={("decoder", 2): (1, 0)}), r"names decoder\.2 instead. It has decoder 0-1"),
         (Recipe(layers={("encoder", 0): (1, 0)}), r"names encoder\.0"),
         (Recipe(sites={("decoder", 0, "fc1"): (1, 0)}), r"names decoder\.0\.fc1"),
-        (Recipe(float("nan")), "finite"),
+        (Recipe(float("nan")), "from -1000 to 1000"),
     ],
 )
 def test_a_recipe_of_another_base_makes_no_library(recipe, words, tmp_path):
