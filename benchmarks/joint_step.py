@@ -74,6 +74,9 @@ class MaskLoop:
         for handle in self.handles:
             handle.remove()
 
+    def expect(self, routes: Sequence[Any]) -> None:
+        """Look nothing up in advance."""
+
     def set(self, routes: Sequence[tuple[Any, int]], span: Tensor | None) -> None:
         """Note the languages of each row; ``routes`` names directions here."""
         for role in Role:
