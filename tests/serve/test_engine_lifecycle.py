@@ -20,7 +20,6 @@ from lingraft.library import Library, withdrawn
 from lingraft.library.mixing import Mixing, store
 from lingraft.library.refusal import WEIGHTS
 from lingraft.serve.answers import Failed, Stopping
-from lingraft.serve.versions import earlier
 
 LANGUAGES = ("deu_Latn", "epo_Latn", "fra_Latn")
 DE_FR = Direction("deu_Latn", "fra_Latn")
@@ -238,9 +237,9 @@ def test_what_going_back_leads_to_is_known_before(library, length):
     for version in range(1, length + 1):
         library.add({"deu_Latn": shelves.module(library.base, "deu_Latn", version)})
     for _ in range(length + 1):
-        foreseen = earlier(library.pointer("deu_Latn"))
+        foreseen = library.pointer("deu_Latn").earlier()
         assert library.rollback("deu_Latn") == foreseen == library.pointer("deu_Latn")
-    assert earlier(library.pointer("fra_Latn")) is None
+    assert library.pointer("fra_Latn").earlier() is None
 
 
 def test_installing_takes_up_what_was_stored_and_requests_in_flight_keep_theirs(library, caplog):

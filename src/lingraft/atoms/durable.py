@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 DRAFT = ".lingraft-draft-"
@@ -27,22 +29,32 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def new_file(path: Path, data: bytes) -> None:
-    """Write a file that must not exist, durably but for its folder's entry."""
-    with open(path, "xb") as file:
+def new_file(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file that must not exist, durably but for its folder's entry; of ``mode`` the umask takes its part."""
+    with open(path, "xb", opener=partial(os.open, mode=mode)) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Put ``data`` in the place of ``path`` in one step, durably; on failure the old file stays, and nothing else."""
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the name of a file to write, which then takes the place of ``path`` in one step, durably.
+
+    On failure the old file stays, and nothing else.
+    """
     draft = draft_of(path)
     try:
-        new_file(draft, data)
+        yield draft
         os.replace(draft, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(draft)
         raise
     sync(path.parent)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put ``data`` in the place of ``path`` in one step, durably; on failure the old file stays, and nothing else."""
+    with replacing(path) as draft:
+        new_file(draft, data)

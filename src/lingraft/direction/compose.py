@@ -59,10 +59,10 @@ def compose(bank: Bank, recipe: Recipe, direction: Direction) -> Composition:
     Raises:
         AdapterError: If the bank has no adapter for either side.
     """
-    if not any(AdapterName(code, role) in bank for code, role in zip(direction, Role, strict=True)):
+    if not (terms := route(bank, recipe, direction)):
         there = ", ".join(map(str, bank)) or "none at all"
         raise AdapterError(f"`bank` must hold an adapter for a side of {direction}, but holds {there}.")
-    return merge(direction, route(bank, recipe, direction))
+    return merge(direction, terms)
 
 
 def merge(direction: Direction, terms: Iterable[Term]) -> Composition:

@@ -10,7 +10,7 @@ from lingraft.atoms.durable import write_file
 from lingraft.library import disk, withdrawn
 from lingraft.library.forms import form_of
 from lingraft.library.like import require_like
-from lingraft.library.manifest import VERSION, Manifest, Pointer, Versions, read_manifest
+from lingraft.library.manifest import VERSION, Manifest, Pointer, read_manifest
 from lingraft.library.places import LANGUAGES
 from lingraft.library.refusal import CARD, JSON_BYTES, MANIFEST, PROFILE, refuse
 from lingraft.library.validate import content_hash
@@ -53,7 +53,7 @@ def install(library: Reader, language: str, files: Mapping[Role, Mapping[str, by
         return old
     history = old.history if old else ()
     if old and (old.source, old.target) != (new["source"], new["target"]):  # else only the pointer was damaged
-        history += (_past(old),)
+        history += (old.past(),)
     return _point(library, Pointer(format_version=VERSION, language=language, history=history, like=like, **new))
 
 
@@ -72,18 +72,16 @@ def go_back(library: Reader, language: str) -> Pointer:
         LibraryError: It isn't installed, had nothing before, or the disk failed.
     """
     now = library.places.pointer(language)
-    if not now.history:
+    before = now.earlier()
+    if before is None:
         raise LibraryError(
             f"`{language}` must have been updated to be rolled back, but its first version is installed. "
             "Remove the language if it shall not be used."
         )
-    before = now.history[-1]
     for role in Role:
         name, version = AdapterName(language, role), before.of(role)
         require_like(now, name, version, _intact(library, name, version).like)
-    history = (_past(now), *now.history[:-1])
-    fields = before.model_dump()
-    return _point(library, Pointer(format_version=VERSION, language=language, history=history, **fields))
+    return _point(library, before)
 
 
 def _intact(library: Reader, name: AdapterName, version: str) -> Manifest:
@@ -137,8 +135,3 @@ def _point(library: Reader, pointer: Pointer) -> Pointer:
         disk.make_folder(library.path / LANGUAGES)
         write_file(library.places.pointer_path(pointer.language), pointer.to_json())
     return pointer
-
-
-def _past(pointer: Pointer) -> Versions:
-    """Return what a pointer names, for the history."""
-    return Versions(source=pointer.source, target=pointer.target, like=pointer.like)

@@ -181,6 +181,17 @@ class Pointer(Versions):
     history: tuple[Versions, ...] = ()
     """What was installed before, the oldest first."""
 
+    def past(self) -> Versions:
+        """Return the two adapters by themselves, as they stand in a history."""
+        return Versions(source=self.source, target=self.target, like=self.like)
+
+    def earlier(self) -> Pointer | None:
+        """Return the pointer to what was installed before, with this as its oldest history; None: nothing was."""
+        if not self.history:
+            return None
+        *others, before = self.history
+        return self.model_copy(update={**dict(before), "history": (self.past(), *others)})
+
     def versions(self, role: Role) -> set[str]:
         """Return every version of one role that the pointer names."""
         return {each.of(role) for each in (self, *self.history)}

@@ -64,9 +64,8 @@ def contrasts(
     # for each leave it at half of the level. Each direction takes time for all of them, so that has an end.
     needed = max(SAMPLES, 40 * len(shared))
     samples = samples or min(MOST, needed)
-    draw = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=samples)
-    drawn = draw.astype(np.float64)  # [sample, row]; as the counts are, so that no product converts it again
-    del draw
+    drawn = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=samples)  # sample, row
+    drawn = drawn.astype(np.float64)  # as the counts are, so that no product converts it again
     means, found, total = [], [], np.zeros(samples)
     for where in shared:
         counts = [_counted(texts[where], references[where.target], where) for texts in (system, baseline)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
 import click
 
 from lingraft.atoms import ConfigError
-from lingraft.atoms.durable import draft_of, sync
+from lingraft.atoms.durable import new_file, replacing
 from lingraft.library.disk import reported
 from lingraft.serve.keys import make_key, read_keys
 
@@ -22,38 +21,12 @@ def serve_key(name: str, path: Path) -> None:
         raise ConfigError(f"`name` must be new in {path}, but {name} is there already. Delete its line first.")
     before = path.read_text(encoding="ascii") if path.exists() else ""
     gap = "" if not before or before.endswith("\n") else "\n"
-    with reported(path):
-        kept = _write(path, f"{before}{gap}{stored.line}\n".encode("ascii"))
+    with reported(path), replacing(path) as draft:
+        new_file(draft, f"{before}{gap}{stored.line}\n".encode("ascii"), mode=0o600)
+        kept = not path.exists() or _give(draft, path.stat())
     if not kept:
         click.echo(f"warning: {path} has another owner or group now. See that the service can still read it.", err=True)
     click.echo(key)
-
-
-def _write(path: Path, data: bytes) -> bool:
-    """Put a file of keys in the place of another in one step, durably, with its mode; a new one is its owner's alone.
-
-    Args:
-        path: The file.
-        data: Its new content.
-
-    Returns:
-        Whether owner and group are those that it had.
-    """
-    draft, kept = draft_of(path), True
-    try:
-        with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            if path.exists():
-                kept = _give(draft, path.stat())
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
-    sync(path.parent)
-    return kept
 
 
 def _give(draft: Path, old: os.stat_result) -> bool:

@@ -18,7 +18,7 @@ from lingraft.serve.answers import Answer, Failed, State, Stopping
 from lingraft.serve.engine_worker import CANARY, CANARY_TOKENS, Worker
 from lingraft.serve.pace import Pace
 from lingraft.serve.queue import Queue, Request
-from lingraft.serve.versions import Served, Way, earlier
+from lingraft.serve.versions import Served, Way
 
 MOST_ALTERNATIVES = 8
 _LOADERS = 4
@@ -208,7 +208,7 @@ class Engine:
         """
         async with self._changing:
             self._require_running()
-            proved = earlier(await self._load(lambda: self.library.pointer(language)))
+            proved = (await self._load(lambda: self.library.pointer(language))).earlier()
             wanted = None if proved is None else await self._prove(language, proved)
             pointer = await self._load(lambda: self.library.rollback(language))
             if wanted is None or pointer != proved:  # somebody else has changed it meanwhile

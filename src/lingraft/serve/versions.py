@@ -13,7 +13,6 @@ from lingraft.atoms import AdapterError, ConfigError, Direction, LanguageError, 
 from lingraft.base import Base
 from lingraft.delta import Route
 from lingraft.library import Library, Pointer
-from lingraft.library.manifest import Versions
 from lingraft.library.using import offered, router, steps, usual_via
 from lingraft.library.withdrawn import withdrawn
 from lingraft.serve.answers import BASE, DIRECT, PIVOT
@@ -43,22 +42,6 @@ class Way:
     via: str
     failed: dict[Direction, str]
     """Directions that the model failed on, of all that are served: they are refused until other versions are."""
-
-
-def earlier(pointer: Pointer) -> Pointer | None:
-    """Return the pointer that `Library.rollback` makes of another; None: it had nothing before."""
-    if not pointer.history:
-        return None
-    past = Versions(source=pointer.source, target=pointer.target, like=pointer.like)
-    before, history = pointer.history[-1], (past, *pointer.history[:-1])
-    return Pointer(
-        format_version=pointer.format_version,
-        language=pointer.language,
-        history=history,
-        source=before.source,
-        target=before.target,
-        like=before.like,
-    )
 
 
 class Served:
