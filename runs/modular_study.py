@@ -61,6 +61,16 @@ def averaged(study: Study, rank: int | None) -> None:
     write_result(study, name, System(mixed(bank), known), ("direct", "pivot"), on="test")
 
 
+def wide(times: int) -> Step:
+    """Adapters of as many times the rank in one training: what the mean of so many gains by its rank alone."""
+
+    def step(study: Study) -> None:
+        system = modular(study, "wide", None, regime(study, rank=times * study.args.rank))
+        write_result(study, "headline/wide", system, ("direct", "pivot"), on="test")
+
+    return step
+
+
 def searched(study: Study) -> None:
     """The first seed's adapters by the recipes that `lingraft search --save` has found on dev."""
     system = modular(study, "bridged-1", None, regime(study))
@@ -190,6 +200,7 @@ def steps_of(study: Study) -> dict[str, Step]:
     found |= {
         "headline/mean-full": lambda study: averaged(study, None),
         "headline/mean-cut": lambda study: averaged(study, study.args.rank),
+        "headline/wide": wide(len(seeds)),
         "headline/recipe": searched,
         "baseline/base": alone,
         "baseline/source-only": single("source-only", Recipe(1.0, 0.0)),

@@ -25,6 +25,7 @@ SYSTEMS = {
     "headline/bridged-1": "modular, bridged rows",
     "headline/mean-full": "modular, mean of the seeds' adapters",
     "headline/mean-cut": "modular, mean of the seeds' adapters, cut back to the rank of one",
+    "headline/wide": "modular, bridged rows, the rank of that mean in one training",
     "headline/recipe": "modular, bridged rows, searched recipes",
     "baseline/large-steps": "modular, bridged rows, steps four times as large",
     "baseline/span": "modular, English rows alone",

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from typing import Any
 
 from lingraft.library import console
@@ -25,3 +29,20 @@ def test_where_there_is_no_terminal_a_line_says_how_far_it_is(monkeypatch, capsy
         watcher.start(100, 0)
         watcher.step(learner, 0.1)
     assert "training: 1 of 100" not in capsys.readouterr().err
+
+
+def test_what_goes_to_a_file_is_no_matter_of_the_terminal():
+    """With a bar on the terminal, what is printed still goes where standard output leads."""
+    words = "from lingraft.library.console import counting\nwith counting(2, 'x') as advance: print('said'); advance(1)"
+    leader, follower = pty.openpty()
+    try:
+        env = {**os.environ, "TERM": "xterm"}
+        run = subprocess.run(
+            [sys.executable, "-c", words], stdout=subprocess.PIPE, stderr=follower, env=env, timeout=120, check=True
+        )
+        shown = os.read(leader, 10_000)
+    finally:
+        os.close(follower)
+        os.close(leader)
+    assert run.stdout == b"said\n"
+    assert b"1/2" in shown

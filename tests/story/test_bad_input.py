@@ -23,7 +23,7 @@ from stage import done, lingraft, picture
 import tiny
 from lingraft.direction import Translator
 from lingraft.fit import checkpoint
-from lingraft.library import disk
+from lingraft.library import cli, disk
 
 CPU = ("--device", "cpu")
 FILE = "deu_Latn-eng_Latn.tsv"
@@ -339,14 +339,19 @@ def test_ctrl_c_while_training_keeps_the_library_and_a_rerun_goes_on(world, libr
     assert before.items() <= (picture(library) or {}).items()
 
 
-def test_ctrl_c_while_translating_ends_with_130(world, monkeypatch):
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+def test_ctrl_c_while_translating_ends_with_130_and_keeps_what_is_printed(world, monkeypatch):
+    rests: list[object] = [["first", ""], KeyboardInterrupt()]
+
+    def interrupted(*_: object, **__: object) -> list[str]:
+        if isinstance(rest := rests.pop(0), list):
+            return rest
+        raise rest  # type: ignore[misc]
 
     monkeypatch.setattr(Translator, "translate", interrupted)
+    monkeypatch.setattr(cli, "PORTION", 2)
     words = ("--from", "de", "--to", "eo", "--library", world.library("span"), *CPU)
-    outcome = lingraft("translate", *words, text=b"domodd\n")
-    assert (outcome.code, outcome.out) == (130, "")
+    outcome = lingraft("translate", *words, text=b"domodd\n\nhundodd\n")
+    assert (outcome.code, outcome.out) == (130, "first\n\n")
     assert "lingraft: stopped." in outcome.err
 
 

@@ -14,7 +14,7 @@ from stage import done, lingraft, picture
 from lingraft.atoms import Direction
 from lingraft.base import load
 from lingraft.delta import Routing
-from lingraft.library import Library
+from lingraft.library import Library, cli
 from lingraft.library.using import router
 
 CPU = ("--device", "cpu")
@@ -54,7 +54,7 @@ def test_a_damaged_language_does_not_hide_the_others(library):
     assert "warning: deu_Latn is damaged, and left out" in outcome.err
 
 
-def test_as_many_lines_come_out_as_went_in(world):
+def test_as_many_lines_come_out_as_went_in(world, monkeypatch):
     library = world.library("span")
     text = "domodd hundodd. akvodd!\n\nvidasdd"  # the last line without its end
     answer = translate(library, "German", "Esperanto", text)
@@ -66,6 +66,11 @@ def test_as_many_lines_come_out_as_went_in(world):
     assert answer == translate(library, "de", "epo_Latn", text.replace("\n", "\r\n"))
     assert translate(library, "de", "epo_Latn", text, "--batch", "1").count("\n") == 3
     assert translate(library, "de", "eo", "") == ""
+    monkeypatch.setattr(cli, "PORTION", 2)  # what is printed at once is no matter
+    assert translate(library, "German", "Esperanto", text) == answer
+    through = translate(library, "German", "Esperanto", text, "--via", "pivot")
+    monkeypatch.undo()
+    assert translate(library, "German", "Esperanto", text, "--via", "pivot") == through
     assert translate(library, "en", "it", "red\n", "--beam", "2").count("\n") == 1  # both are the base's own
 
 

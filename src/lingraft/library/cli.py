@@ -36,6 +36,9 @@ from lingraft.library.plan import plan
 from lingraft.library.store import Library
 from lingraft.library.using import router, steps, usual_via
 
+PORTION = 4096
+"""Lines that `translate` has ready before it prints them: what is printed stays if it is stopped."""
+
 
 def add(
     words: tuple[str, ...],
@@ -160,13 +163,15 @@ def translate(
         )
     # Each adapter by itself is as it was trained: what was asked for is about the two together.
     routes = router(library, way, made if len(way) == 1 else None)
+    if sys.stdin.isatty():
+        click.echo("Type what to translate, line by line; Ctrl-D on an empty line ends it.", err=True)
     lines = read_lines(sys.stdin.buffer.read())
-    with attach(library.base, routes) as translator:
-        for step in way:
-            with counting(len(lines), str(step)) as advance:
-                lines = translator.translate(lines, step, beam=beam, batch_size=batch, progress=advance)
-    for text in lines:
-        click.echo(text)
+    with attach(library.base, routes) as translator, counting(len(lines) * len(way), str(direction)) as advance:
+        for start in range(0, len(lines), PORTION):
+            texts = lines[start : start + PORTION]
+            for step in way:
+                texts = translator.translate(texts, step, beam=beam, batch_size=batch, progress=advance)
+            click.echo("\n".join(texts))
 
 
 def remove(language: str, path: Path) -> None:

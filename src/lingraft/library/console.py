@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -100,7 +101,9 @@ class Bar(Progress):
     def __init__(self) -> None:
         """Show nothing yet."""
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        super().__init__(*columns, TextColumn("left"), TimeRemainingColumn(), console=stderr)
+        # What is printed to a terminal meanwhile stands above the bar; what goes to a file must not go to the terminal.
+        above = sys.stdout.isatty()
+        super().__init__(*columns, TextColumn("left"), TimeRemainingColumn(), console=stderr, redirect_stdout=above)
         self._said = time.monotonic()
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:

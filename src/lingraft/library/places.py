@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -150,6 +151,20 @@ class Places:
         path = self.path / SCORES_FILE
         with disk.reported(path), contextlib.suppress(FileNotFoundError):
             disk.remove_file(path)
+
+    def marks(self) -> dict[str, str]:
+        """Return what decides how directions are made now, each file by a hash: pointers and stored recipes.
+
+        Returns:
+            Name in the library's folder → sha256 of the file; what vanished meanwhile is left out.
+        """
+        files = [*(self.path / LANGUAGES).glob("*.json"), *(self.path / RECIPES).glob("*.yaml")]
+        found = {}
+        for path in sorted(files):
+            with contextlib.suppress(LibraryError):
+                data = self.read(path.parent.name, path.name)
+                found[f"{path.parent.name}/{path.name}"] = hashlib.sha256(data).hexdigest()
+        return found
 
     def orphans(self, language: str, role: Role) -> set[str]:
         """Return the versions on disk that the pointer does not name; none where the pointer is damaged."""

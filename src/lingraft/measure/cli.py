@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from lingraft.direction import Recipe
 from lingraft.library import Library
 from lingraft.library.console import Bar, Watcher, open_base, open_library
 from lingraft.library.mixing import Mixing, named
-from lingraft.library.places import SCORES_FILE
+from lingraft.library.places import LANGUAGES, SCORES_FILE
 from lingraft.measure.report import write_report
 from lingraft.measure.results import Results
 from lingraft.measure.row import VIAS
@@ -87,6 +87,7 @@ def measure(
     notes = seen_notes(library, lines)
     for note in notes:
         click.echo(f"warning: {note}", err=True)
+    before = library.places.marks()
     made: Recipe | Mixing | None = None if weights is None else weights.recipe(library.base)
     made = made if recipe is None else named(library, recipe)
     with steps() as step:
@@ -108,7 +109,7 @@ def measure(
     if outputs_path is not None:
         results.write_outputs(outputs_path)
     if served and "direct" in vias.split(","):
-        keep(results, library)
+        keep(results, library, before)
     if choose:
         for direction, via in choose_vias(library, results).items():
             click.echo(f"{direction} is {via} from now on")
@@ -163,11 +164,25 @@ def show(results: Results, json_path: Path | None, html_path: Path | None, title
         click.echo(f"wrote {html_path}", err=True)
 
 
-def keep(results: Results, library: Library) -> None:
-    """Keep the scores in the library, where `lingraft serve` looks for them; one that can't be written has none."""
+def keep(results: Results, library: Library, before: Mapping[str, str]) -> None:
+    """Keep the scores in the library, where `lingraft serve` looks for them.
+
+    Where that fails, or the library is another by now, a warning says so, and there are none.
+
+    Args:
+        results: The scores of all that is served, as it is served.
+        library: The library.
+        before: Its `Places.marks` from before the measurement; a language that is new since is none of it.
+    """
     place = library.path / SCORES_FILE
     try:
-        results.write(place)
+        with library.places.writing(library.patience):
+            after = library.places.marks()
+            new = {f"{LANGUAGES}/{code}.json" for code in library.languages() if code not in results.languages}
+            if changed := sorted(name for name, _ in (before.items() ^ after.items()) if name not in new):
+                click.echo(f"warning: {changed[0]} has changed meanwhile, so the library keeps no scores", err=True)
+                return
+            results.write(place)
     except LibraryError as error:
         click.echo(f"warning: the library can't keep its scores: {error}", err=True)
     else:
