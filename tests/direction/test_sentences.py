@@ -91,3 +91,18 @@ def test_what_stands_between_sentences_stays():
     pieces = split(text, "eng_Latn")
     assert [sentence for _, sentence in pieces.sentences()] == ["Dr. Smith sleeps.", "He snores!", "The end?", "Yes."]
     assert join(pieces, {i: "T" for i, _ in pieces.sentences()}) == " T  T\n\n\tT\r\nT \n"
+
+
+@given(TEXTS, st.integers(1, 60))
+def test_what_does_not_fit_is_cut_until_it_does(text, most):
+    fits = lambda sentence: len(sentence.encode()) <= most
+    pieces = split(text, "deu_Latn", fits)
+    assert join(pieces, dict(pieces.sentences())) == text
+    assert all(fits(sentence) or len(sentence) == 1 for _, sentence in pieces.sentences())
+
+
+def test_what_does_not_fit_is_cut_between_words():
+    found = [
+        sentence for _, sentence in split("one two three four", "eng_Latn", lambda text: len(text) <= 9).sentences()
+    ]
+    assert found == ["one two", "three", "four"]

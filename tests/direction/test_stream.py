@@ -36,7 +36,7 @@ def jobs(base, scoped: bool, most: int = 12) -> list[Job]:
     for where in PAIRS:
         given = route(bank, Recipe(0.9, 1.1), where)
         rows = base.format.encode(where, TEXTS)
-        found += [Job(None, row, given, budget(row, most - i)) for i, row in enumerate(rows)]
+        found += [Job(None, row, given, budget(base, row, most - i)) for i, row in enumerate(rows)]
     return [Job(key, job.row, job.route, job.budget) for key, job in enumerate(found)]
 
 
@@ -108,7 +108,7 @@ def test_a_sliding_window_is_that_of_transformers():
             part.sliding_window = 6
         with Routing(base) as routing:
             wanted = [generate(base, routing, [row], [((), 1)], max_tokens=12)[0] for row in rows]
-            given = [Job(i, row, (), budget(row, 12)) for i, row in enumerate(rows)]
+            given = [Job(i, row, (), budget(base, row, 12)) for i, row in enumerate(rows)]
             assert dict(fill(Stream(base, routing), given, 2)) == dict(enumerate(wanted))
     finally:
         for part in (config, *windows):

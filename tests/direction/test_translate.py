@@ -7,9 +7,9 @@ import torch
 
 import banks
 import tiny
-from lingraft.atoms import ConfigError, Direction
+from lingraft.atoms import ConfigError, DataError, Direction
 from lingraft.base import fingerprint
-from lingraft.direction import Recipe, attach, compose, route
+from lingraft.direction import Job, Recipe, attach, budget, compose, route, translate
 
 GERMAN, SPANISH = Direction("deu_Latn", "fra_Latn"), Direction("spa_Latn", "epo_Latn")
 TEXTS = ["der Hund.", "", "das Haus. Das Wasser!\n\n  rot \n", "große Hunde", " \n", "der Hund."]
@@ -160,3 +160,25 @@ def test_greedy_decoding_is_that_of_transformers(family):
         wanted.append(base.format.decode(out[0, ids.shape[1] :].tolist()))
     with attach(base) as translator:
         assert translator.translate(texts, direction, max_tokens=12) == wanted
+
+
+def test_a_sentence_too_long_for_the_context_is_parted_and_not_read_beyond_it(base, monkeypatch):
+    """As where a tokenizer has about a token for each letter."""
+    made: list[Job] = []
+    monkeypatch.setattr(translate, "fill", lambda stream, jobs, rows: made.extend(jobs) or ((j.key, "x") for j in made))
+    text = " ".join(["hshshs" * 5] * 12) + "."
+    with translator_of(base) as translator:
+        (answer,) = translator.translate([text], GERMAN)
+    assert len(made) > 1
+    assert answer.split() == ["x"] * len(made)
+    for job in made:
+        before = len(job.row.source) if base.family.kind == "decoder" else 0
+        assert len(job.row.source) <= base.context
+        assert before + len(job.row.target) + job.budget <= base.context
+        assert job.budget >= len(job.row.source)
+
+
+def test_a_row_that_leaves_no_room_for_an_answer_is_refused(base):
+    (row,) = base.format.encode(GERMAN, ["hs" * base.context])
+    with pytest.raises(DataError, match=f"must fit into the base's {base.context} tokens"):
+        budget(base, row)

@@ -11,9 +11,10 @@ import torch
 
 from lingraft.atoms import ENGLISH, ConfigError, Direction, LanguageError, LibraryError, Role, Scope
 from lingraft.delta import Term, Update
+from lingraft.direction import attach
 from lingraft.library import Library
 from lingraft.library.mixing import Mixing, store
-from lingraft.library.using import usual_via
+from lingraft.library.using import router, usual_via
 from lingraft.serve.answers import Busy, Failed, Stopping
 from lingraft.serve.engine import Engine
 
@@ -70,6 +71,15 @@ def test_long_text_is_split_and_joined_and_blank_text_is_an_answer(library):
     alone = [served.expected(library, answer.versions, DE_FR, s) for s in ("The dog.", "Red house.", "Cold water.")]
     assert answer.texts == ("  {}  {}\n\n\t{} ".format(*alone), " \n", "")
     assert answer.alternatives == ((), (), ())
+
+
+def test_a_sentence_that_does_not_fit_the_context_is_parted_as_when_translating_by_hand(library):
+    text = " ".join(["hshshs" * 5] * 12)  # about a token for each letter
+    answer = run(library, lambda engine: engine.translate([text], DE_FR))
+    with attach(library.base, router(library, [DE_FR])) as translator:
+        assert answer.texts == tuple(translator.translate([text], DE_FR, max_tokens=served.TOKENS))
+    (row,) = library.base.format.encode(DE_FR, [text])
+    assert len(row.source) + len(row.target) > library.base.context
 
 
 def test_a_pivot_is_two_passes_with_four_adapters_at_most(library, tmp_path):

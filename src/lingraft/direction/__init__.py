@@ -3,7 +3,8 @@
 from lingraft.direction.compose import Composition, compose, merge, route
 from lingraft.direction.generate import generate
 from lingraft.direction.recipe import Recipe
-from lingraft.direction.stream import Job, Stream, budget, fill
+from lingraft.direction.room import budget
+from lingraft.direction.stream import Job, Stream, fill
 from lingraft.direction.translate import Translator, attach
 
 __all__ = [

@@ -10,7 +10,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from lingraft.base import Base, Encoded
 from lingraft.delta import Route, Routing
-from lingraft.direction.stream import MOST, budget
+from lingraft.direction.room import MOST, budget
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def generate(
         mask[i, start : start + len(prompt)] = 1
         span[i, start : start + len(row.source)] = True
     routing.set(routes, span.to(base.device) if decoder_only else None)
-    budgets = [budget(row, max_tokens) for row in rows]
+    budgets = [budget(base, row, max_tokens) for row in rows]
     return [base.format.decode(answer) for answer in searched(base, ids, mask, rows, budgets, beam)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -11,7 +11,8 @@ import sentencex
 
 from lingraft.atoms.languages import iso639
 
-LONGEST = 400  # characters: past that a "sentence" is split at spaces, since bases have learned from shorter ones
+LONGEST = 400
+"""Characters past which a sentence is split at spaces, since bases have learned from shorter ones."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Pieces:
         return ((i, part) for i, (part, is_sentence) in enumerate(self.parts) if is_sentence)
 
 
-def split(text: str, language: str) -> Pieces:
-    """Split ``text`` at line ends and sentence ends.
+def split(text: str, language: str, fits: Callable[[str], bool] = lambda sentence: True) -> Pieces:
+    """Split ``text`` at line ends and sentence ends, and what is still too long at spaces.
 
     A sentence ends where the rules of its language and the English ones agree: each know abbreviations that the other
     does not ("am 30. Mai", "M. Dupont"), and half a sentence is worse to translate than two together.
@@ -37,6 +38,7 @@ def split(text: str, language: str) -> Pieces:
     Args:
         text: Any text; line ends, blank lines and spaces between sentences are kept as they are.
         language: Its code (``xxx_Yyyy``).
+        fits: Says whether a sentence is short enough, besides being of at most ``LONGEST`` characters.
 
     Returns:
         The pieces.
@@ -47,7 +49,7 @@ def split(text: str, language: str) -> Pieces:
             parts.append((line, False))
             continue
         for sentence in _sentences(line, language):
-            for chunk in _chunks(sentence):
+            for chunk in _chunks(sentence, fits):
                 core = chunk.strip()
                 start = chunk.index(core)
                 parts.append((chunk[:start], False))
@@ -68,10 +70,16 @@ def join(pieces: Pieces, translations: Mapping[int, str]) -> str:
     return "".join(translations[i] if is_sentence else part for i, (part, is_sentence) in enumerate(pieces.parts))
 
 
-def _chunks(sentence: str) -> Iterator[str]:
-    """Yield ``sentence`` whole, or cut at the last space before ``LONGEST`` where it is longer."""
+def _chunks(sentence: str, fits: Callable[[str], bool]) -> Iterator[str]:
+    """Yield ``sentence`` whole, or cut where it is too long: at the last space before ``LONGEST``, or in the middle."""
     while len(sentence) > LONGEST:
         cut = sentence.rfind(" ", 1, LONGEST) + 1 or LONGEST
-        yield sentence[:cut]
+        yield from _chunks(sentence[:cut], fits)
         sentence = sentence[cut:]
-    yield sentence
+    middle = len(sentence) // 2
+    if not middle or fits(sentence):
+        yield sentence
+        return
+    cut = sentence.rfind(" ", 1, middle) + 1 or middle
+    yield from _chunks(sentence[:cut], fits)
+    yield from _chunks(sentence[cut:], fits)

@@ -14,24 +14,12 @@ from lingraft.delta import Plan, Route, Routing
 from lingraft.direction.decoder import Decoder
 from lingraft.direction.replay import Record
 
-MOST = 512
-"""The most new tokens of a sentence: one of 170 characters, where each is 3 bytes and each byte a token."""
 _WORTH = 0.75
 """Reading sources once takes a second pass, for what asks for the target; it must spare this share of the tokens."""
 _SPARE = 32
 """Columns of the cache beyond what is needed, at least."""
 _IDLE = 0.25
 """Where steps are replayed, the share of the rows that must have ended before those are taken out."""
-
-
-def budget(row: Encoded, most: int = MOST) -> int:
-    """Return the most new tokens of a row.
-
-    The bound stops runaway rows. It is each row's own, so that no row's answer depends on who else is there. Where a
-    tokenizer does not know the target's script, it has a token for each byte: up to 3 for a character, against 4
-    characters of the source for a token, or a few fewer.
-    """
-    return min(most, 12 * len(row.source) + 24)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from lingraft.direction.compose import Composition
 from lingraft.direction.decoder import most_rows
 from lingraft.direction.generate import generate
 from lingraft.direction.replay import recorder
+from lingraft.direction.room import MOST, budget, fitting
 from lingraft.direction.sentences import join, split
-from lingraft.direction.stream import MOST, Job, Stream, budget, fill
+from lingraft.direction.stream import Job, Stream, fill
 
 RoutesOf = Callable[[Direction], Route]
 _Place = tuple[int, int]  # the number of a text, and of a sentence in it
@@ -66,6 +67,7 @@ class Translator:
 
         Raises:
             ConfigError: If no direction is given, their number differs, a number is below 1, or ``texts`` is one text.
+            DataError: If the base's context has no room for a sentence of a few letters.
         """
         if isinstance(texts, str):
             raise ConfigError(f"`texts` must be a list of texts, but is one text instead: {texts!r:.40}. Give [text].")
@@ -73,7 +75,8 @@ class Translator:
         for name, value in (("beam", beam), ("batch_size", batch_size), ("max_tokens", max_tokens)):
             if value is not None and value < 1:
                 raise ConfigError(f"`{name}` must be at least 1, but is {value} instead.")
-        pieces = [split(text, where.source) for text, where in zip(texts, directions, strict=True)]
+        fits = {where: fitting(self.base, where) for where in set(directions)}
+        pieces = [split(text, where.source, fits[where]) for text, where in zip(texts, directions, strict=True)]
         asked = [
             (where, sentence, (index, position))
             for index, (where, parts) in enumerate(zip(directions, pieces, strict=True))
@@ -134,7 +137,7 @@ class Translator:
             rows.sort(key=by_direction)
         route = lru_cache(_TOGETHER)(self._routes)
         for where, row, place in rows:
-            yield Job(place, row, route(where), budget(row, max_tokens))
+            yield Job(place, row, route(where), budget(self.base, row, max_tokens))
 
 
 @contextmanager

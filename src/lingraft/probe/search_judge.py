@@ -13,6 +13,7 @@ from lingraft.base import Base
 from lingraft.corpus.profile import Identifier
 from lingraft.delta import Bank, Route, Routing
 from lingraft.direction import Job, Stream, budget, fill
+from lingraft.direction.room import fitting
 from lingraft.direction.sentences import Pieces, join, split
 from lingraft.fit.batch import collate, losses, pack
 from lingraft.fit.learner import Row
@@ -146,14 +147,14 @@ class Judge:
 
     def _split(self, texts: Sequence[str]) -> tuple[list[Pieces], list[str]]:
         """Return the parts of each text, and the sentences of all of them, each once."""
-        pieces = [split(text, self.direction.source) for text in texts]
+        pieces = [split(text, self.direction.source, fitting(self.base, self.direction)) for text in texts]
         return pieces, list(dict.fromkeys(sentence for parts in pieces for _, sentence in parts.sentences()))
 
     def _translations(self, routes: Sequence[Route], texts: Sequence[str], advance: Advance | None) -> list[list[str]]:
         """Return the translations of all texts by each route."""
         pieces, sentences = self._split(texts)
         jobs = [
-            Job((i, sentence), row, route, budget(row))
+            Job((i, sentence), row, route, budget(self.base, row))
             for sentence, row in zip(sentences, self.base.format.encode(self.direction, sentences), strict=True)
             for i, route in enumerate(routes)
         ]

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from lingraft.atoms import AdapterError, ConfigError, Direction
+from lingraft.direction.room import MOST, fitting
 from lingraft.direction.sentences import Pieces, split
-from lingraft.direction.stream import MOST
 from lingraft.library import Library, Pointer
 from lingraft.serve import engine_parts as parts
 from lingraft.serve.answers import Answer, Failed, State, Stopping
@@ -240,7 +240,9 @@ class Engine:
 
         def prepare() -> Request:
             way = find()
-            pieces.extend(split(text, way.direction.source) for text in texts)
+            leg = way.legs[0]
+            fits = fitting(leg.base, leg.direction)
+            pieces.extend(split(text, way.direction.source, fits) for text in texts)
             sentences = [sentence for each in pieces for _, sentence in each.sentences()]
             return Request(way, sentences, beams, CANARY_TOKENS if canary else None)
 

@@ -11,9 +11,10 @@ from itertools import groupby
 import torch
 
 from lingraft.atoms import ENGLISH, DataError, Direction, LingraftError
-from lingraft.base import Base, Encoded
+from lingraft.base import Base
 from lingraft.delta import Plan, Routing
-from lingraft.direction.stream import Job, Stream, budget
+from lingraft.direction.room import budget
+from lingraft.direction.stream import Job, Stream
 from lingraft.serve.answers import Failed, Stopping
 from lingraft.serve.engine_beams import beams
 from lingraft.serve.queue import Queue, Unit
@@ -143,18 +144,13 @@ class Worker:
             return self._refuse(units, Failed(str(leg.direction), type(error).__name__))
         found = []
         for unit, row in zip(units, rows, strict=True):
-            if (most := self._budget(row)) < 1:
-                unit.request.fail(_too_long(row, self._base.context))
+            try:
+                most = budget(self._base, row, min(self._max_tokens, unit.request.most or self._max_tokens))
+            except DataError as error:  # of a second leg: what the first one said
+                unit.request.fail(error)
             else:
-                found.append((unit, Job(unit, row, leg.route, min(most, unit.request.most or most))))
+                found.append((unit, Job(unit, row, leg.route, most)))
         return found
-
-    def _budget(self, row: Encoded) -> int:
-        """Return the most new tokens of a row; below 1 where it does not fit into the base's context."""
-        most = budget(row, self._max_tokens)
-        if self._base.family.kind == "decoder":
-            return min(most, self._base.context - len(row.source) - len(row.target))
-        return min(most, self._base.context - len(row.target)) if len(row.source) <= self._base.context else 0
 
     @staticmethod
     def _refuse(units: Sequence[Unit], error: LingraftError) -> list[tuple[Unit, Job]]:
@@ -220,14 +216,6 @@ class Worker:
         stream.add([Job("canary", row, (), 2)])
         while len(stream):
             stream.step()
-
-
-def _too_long(row: Encoded, context: int) -> DataError:
-    """Return the error for a sentence that the base can't read."""
-    return DataError(
-        f"a sentence must fit into the base's {context} tokens with its translation, but has {len(row.source)} "
-        "instead. Break it into shorter ones."
-    )
 
 
 def _place(error: BaseException) -> str:
