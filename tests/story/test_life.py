@@ -83,6 +83,14 @@ def test_a_method_is_refused_where_there_is_nothing_to_merge(world):
         assert "`--method` must be of a direction that two adapters make" in outcome.err
 
 
+def test_json_goes_to_standard_output_alone(world):
+    words = ("--library", world.library("span"), "--testset", world.testset, "--limit", 2, *CPU, "--json", "-")
+    found = json.loads(done(lingraft("measure", *words, "--via", "direct")).out)
+    assert {row["lines"] for row in found["results"]} == {2}
+    words = ("--library", world.library("span"), *CPU, "--json")
+    assert json.loads(done(lingraft("probe", "merge", "de-eo", *words)).out)["direction"] == "deu_Latn-epo_Latn"
+
+
 def test_measuring_writes_a_row_for_every_direction_and_way(world, tmp_path):
     files = {kind: tmp_path / f"out.{kind}" for kind in ("json", "html", "jsonl")}
     words = ("--testset", world.testset, "--limit", 3, *CPU, "--json", files["json"], "--html", files["html"])

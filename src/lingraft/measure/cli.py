@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from lingraft.atoms import ConfigError, DataError, Direction, LanguageError, LibraryError
 from lingraft.atoms.config import Settings, override
@@ -22,6 +21,7 @@ from lingraft.library import Library
 from lingraft.library.console import Bar, Watcher, open_base, open_library
 from lingraft.library.mixing import Mixing, named
 from lingraft.library.places import LANGUAGES, SCORES_FILE
+from lingraft.measure.output import STDOUT, print_table, put, require_places
 from lingraft.measure.report import write_report
 from lingraft.measure.results import Results
 from lingraft.measure.row import VIAS
@@ -112,21 +112,7 @@ def measure(
         keep(results, library, before)
     if choose:
         for direction, via in choose_vias(library, results).items():
-            click.echo(f"{direction} is {via} from now on")
-
-
-def require_places(*paths: Path | None) -> None:
-    """Check that files can be written at the end, before hours of measuring.
-
-    Args:
-        *paths: The files; None for one that nobody asked for.
-
-    Raises:
-        DataError: If there is no folder for one, or it is a folder itself.
-    """
-    for path in paths:
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            raise DataError(f"`{path}` must be a file in a folder that exists, but is not. Make the folder first.")
+            click.echo(f"{direction} is {via} from now on", err=json_path == STDOUT)
 
 
 def seen_notes(library: Library, testset: TestSet) -> list[str]:
@@ -155,10 +141,8 @@ def steps() -> Iterator[Step]:
 
 def show(results: Results, json_path: Path | None, html_path: Path | None, title: str) -> None:
     """Print the table, and write the files that were asked for."""
-    Console().print(table(results))
-    if json_path is not None:
-        results.write(json_path)
-        click.echo(f"wrote {json_path}", err=True)
+    print_table(table(results), json_path)
+    put(json_path, results.to_json)
     if html_path is not None:
         write_report(results, html_path, title=title)
         click.echo(f"wrote {html_path}", err=True)

@@ -12,9 +12,8 @@ from rich.table import Table
 
 from lingraft.atoms import LibraryError
 from lingraft.library.console import open_library
-from lingraft.measure.cli import require_places
 from lingraft.measure.labels import full_name
-from lingraft.measure.results import write_text
+from lingraft.measure.output import put, require_places
 from lingraft.probe.picture import survival_svg
 from lingraft.probe.ranks import suggest
 from lingraft.probe.subspace import Survival, survival
@@ -35,9 +34,7 @@ def subspace(
     if not found.cells:
         raise LibraryError(f"`{path}` must hold adapters to look into, but is empty instead. Add a language first.")
     ranks = suggest(found, mean_rank=mean_rank) if found.comparable else {}
-    if svg_path is not None:
-        write_text(svg_path, survival_svg(found))
-        click.echo(f"wrote {svg_path}", err=True)
+    put(svg_path, lambda: survival_svg(found))
     if as_json:
         shown = {"survival": found.to_dict(), "suggested": ranks, "notes": list(found.notes)}
         click.echo(json.dumps(shown, ensure_ascii=False, indent=1))

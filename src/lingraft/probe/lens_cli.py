@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from lingraft.atoms import ConfigError, Direction, Role
@@ -15,9 +14,8 @@ from lingraft.direction import Recipe
 from lingraft.library import Library
 from lingraft.library.console import counting, open_base, open_library, read_direction
 from lingraft.library.using import router
-from lingraft.measure.cli import require_places
 from lingraft.measure.labels import short_codes
-from lingraft.measure.results import write_text
+from lingraft.measure.output import STDOUT, print_table, put, require_places
 from lingraft.probe.lens import System, logit_lens
 from lingraft.probe.lens_picture import lens_svg
 from lingraft.probe.lens_values import Lens
@@ -52,13 +50,11 @@ def lens(
     count = len(lines.lines.get(asked.target, ())[:limit])
     with counting(count * len(systems), "looking") as advance:
         found = logit_lens(library.base, lines, asked, systems, limit=limit, batch_size=batch, progress=advance)
-    for place, made in ((json_path, found.to_json), (svg_path, lambda: lens_svg(found))):
-        if place is not None:
-            write_text(place, made())
-            click.echo(f"wrote {place}", err=True)
-    Console().print(_table(found))
+    put(json_path, found.to_json)
+    put(svg_path, lambda: lens_svg(found))
+    print_table(_table(found), json_path)
     for note in found.notes:
-        click.echo(f"note: {note}")
+        click.echo(f"note: {note}", err=json_path == STDOUT)
 
 
 def library_systems(library: Library, direction: Direction) -> dict[str, System]:

@@ -14,8 +14,8 @@ from lingraft.atoms.config import override
 from lingraft.direction.merge_report import MergeReport, Merging, merge_report
 from lingraft.direction.methods import METHODS, Setting
 from lingraft.library.console import counting, open_library, read_direction
-from lingraft.measure.cli import Weights, require_places
-from lingraft.measure.results import write_text
+from lingraft.measure.cli import Weights
+from lingraft.measure.output import put, require_places
 from lingraft.probe.merge_picture import merge_svg
 
 
@@ -49,9 +49,7 @@ def merge(
     places = {site for adapter in bank.values() for site in adapter.updates}
     with counting(len(places), f"merging {direction}") as advance:
         found = merge_report(bank, recipe, direction, names, setting, lambda site: advance(1))
-    if svg_path is not None:
-        write_text(svg_path, merge_svg(found))
-        click.echo(f"wrote {svg_path}", err=True)
+    put(svg_path, lambda: merge_svg(found))
     if as_json:
         click.echo(found.to_json(), nl=False)
         return

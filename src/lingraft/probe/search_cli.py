@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from lingraft.atoms import Direction
@@ -14,9 +13,8 @@ from lingraft.corpus import read_testset
 from lingraft.library import Library
 from lingraft.library.console import Bar, open_library, read_direction
 from lingraft.library.mixing import store
-from lingraft.measure.cli import require_places
 from lingraft.measure.labels import short_codes
-from lingraft.measure.results import write_text
+from lingraft.measure.output import STDOUT, print_table, put, require_places
 from lingraft.probe.search_found import Found, corrected, to_json
 from lingraft.probe.search_run import Wanted, search_direction, versions
 from lingraft.probe.surface import search_svg
@@ -56,14 +54,11 @@ def search(
     found = corrected(found)
     for each in found:
         _save(library, each, lines.origin, save)
-    Console().print(_table(found))
-    click.echo("Gains are on the lines that the search did not see, against how the direction was made before.")
-    if json_path is not None:
-        write_text(json_path, to_json(found))
-        click.echo(f"wrote {json_path}", err=True)
-    if svg_path is not None:
-        write_text(svg_path, search_svg(found))
-        click.echo(f"wrote {svg_path}", err=True)
+    print_table(_table(found), json_path)
+    what = "Gains are on the lines that the search did not see, against how the direction was made before."
+    click.echo(what, err=json_path == STDOUT)
+    put(json_path, lambda: to_json(found))
+    put(svg_path, lambda: search_svg(found))
 
 
 def _save(library: Library, found: Found, testset: str, save: bool) -> None:

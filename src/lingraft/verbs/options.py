@@ -89,8 +89,9 @@ WEIGHTS = "[recipe.source=A recipe.target=B]"
 
 
 def json_file(what: str) -> Decorator:
-    """Return ``--json``, a file for some values."""
-    return click.option("--json", "json_path", type=A_PATH, default=None, help=f"Write {what} here.")
+    """Return ``--json``, a file for some values, or - for standard output."""
+    help = f"Write {what} here; - prints them, and no table."
+    return click.option("--json", "json_path", type=A_PATH, default=None, help=help)
 
 
 def svg_file(what: str) -> Decorator:
