@@ -2,8 +2,8 @@
 
     .venv/bin/python runs/modular_study.py [GROUP | NAME …] [--out … --limit 4000 …]
 
-A step whose result is in ``--out`` is over; one that was interrupted goes on. Groups are headline, baseline, curve,
-merge, checkpoint, depth, phase, ratio, forgetting; ``--list`` prints the names of their steps.
+A step whose result is in ``--out`` is over; one that was interrupted goes on. Groups are headline, baseline, rank,
+curve, merge, checkpoint, depth, phase, ratio, forgetting; ``--list`` prints the names of their steps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from itertools import permutations
-from typing import Any
+from typing import Any, Literal
 
 from lslo_watch import write_json
 from modular_study_all_rows import everyone, forget, together
@@ -61,12 +61,14 @@ def averaged(study: Study, rank: int | None) -> None:
     write_result(study, name, System(mixed(bank), known), ("direct", "pivot"), on="test")
 
 
-def wide(times: int) -> Step:
-    """Adapters of as many times the rank in one training: what the mean of so many gains by its rank alone."""
+def ranked(rank: int, on: Literal["test", "dev"]) -> Step:
+    """The headline's first seed with adapters of another rank; on dev, by which a rank may be chosen, its own too."""
 
     def step(study: Study) -> None:
-        system = modular(study, "wide", None, regime(study, rank=times * study.args.rank))
-        write_result(study, "headline/wide", system, ("direct", "pivot"), on="test")
+        training = "bridged-1" if rank == study.args.rank else f"rank-{rank}"
+        system = modular(study, training, None, regime(study, rank=rank))
+        name = f"headline/rank-{rank}" if on == "test" else f"rank/{rank}"
+        write_result(study, name, system, ("direct", "pivot"), on=on)
 
     return step
 
@@ -195,12 +197,13 @@ def forgetting(study: Study) -> None:
 
 def steps_of(study: Study) -> dict[str, Step]:
     """Return all steps by name, in order; what stands before the slash is the group."""
-    seeds, sizes = ([int(each) for each in getattr(study.args, key).split(",")] for key in ("seeds", "sizes"))
+    keys = "seeds", "sizes", "ranks"
+    seeds, sizes, ranks = ([int(each) for each in getattr(study.args, key).split(",")] for key in keys)
     found: dict[str, Step] = {f"headline/bridged-{seed}": headline(seed) for seed in seeds}
     found |= {
         "headline/mean-full": lambda study: averaged(study, None),
         "headline/mean-cut": lambda study: averaged(study, study.args.rank),
-        "headline/wide": wide(len(seeds)),
+        **{f"headline/rank-{rank}": ranked(rank, "test") for rank in ranks},
         "headline/recipe": searched,
         "baseline/base": alone,
         "baseline/source-only": single("source-only", Recipe(1.0, 0.0)),
@@ -213,6 +216,7 @@ def steps_of(study: Study) -> dict[str, Step]:
         "baseline/multi-full": all_rows("multi-full", Full),
         "baseline/full-equal-text": equal_text,
     }
+    found |= {f"rank/{rank}": ranked(rank, "dev") for rank in (study.args.rank, *ranks)}
     found |= {f"curve/{size}": curve(size) for size in sizes}
     found |= {f"curve/full-{size}": full_curve(size) for size in sizes}
     for group in (mergeability, checkpoints, depths, phases):

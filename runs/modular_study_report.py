@@ -25,7 +25,6 @@ SYSTEMS = {
     "headline/bridged-1": "modular, bridged rows",
     "headline/mean-full": "modular, mean of the seeds' adapters",
     "headline/mean-cut": "modular, mean of the seeds' adapters, cut back to the rank of one",
-    "headline/wide": "modular, bridged rows, the rank of that mean in one training",
     "headline/recipe": "modular, bridged rows, searched recipes",
     "baseline/large-steps": "modular, bridged rows, steps four times as large",
     "baseline/span": "modular, English rows alone",
@@ -43,7 +42,9 @@ SYSTEMS = {
 def overview(found: Found, docs: Path) -> list[str]:
     """Return the table of headline and baselines beside full fine-tuning and the pivot."""
     full, rows = numbers(found, FULL, "direct"), []
-    for name, title in SYSTEMS.items():
+    ranks = sorted(int(name.rpartition("-")[2]) for name in found.systems if name.startswith("headline/rank-"))
+    more = {f"headline/rank-{rank}": f"modular, bridged rows, rank {rank}" for rank in ranks}
+    for name, title in {OURS: SYSTEMS[OURS], **more, **SYSTEMS}.items():
         for via in found.vias(name):
             mine, pivot = numbers(found, name, via), numbers(found, name, "pivot")
             if mine is None:
@@ -191,6 +192,7 @@ def main() -> None:
         raise SystemExit(f"`{args.out}` must hold the results of runs/modular_study.py, but holds none. Run it first.")
     args.docs.mkdir(parents=True, exist_ok=True)
     lines = overview(found, args.docs) + directions(found) + curve(found, args.docs)
+    lines += compared(found, "rank", "The rank", f"rank/{found.settings.get('rank')}", ("direct", "pivot"))
     lines += compared(found, "merge", "Training for mergeability", "merge/control-{seed}", ("direct", "pivot"))
     lines += grid(found) + depth(found, args.docs)
     lines += compared(found, "phase", "When to merge: phase", "phase/span-span", ("direct",))

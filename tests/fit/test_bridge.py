@@ -9,7 +9,7 @@ from lingraft.atoms import ConfigError, Role
 from lingraft.corpus import Pairs
 from lingraft.fit import Modular, Silent, fit
 from lingraft.fit import bridge as module
-from lingraft.fit.bridge import bridge
+from lingraft.fit.bridge import Bridge
 from lingraft.fit.learner import Learner
 from lingraft.fit.modular import encode
 
@@ -19,11 +19,11 @@ ENGLISH = tuple(f"dog {i}" for i in range(12))
 def test_a_share_of_the_rows_is_put_into_known_languages_the_same_each_time():
     base = copy.copy(tiny.load("llama"))
     base.languages = ("eng_Latn", "spa_Latn", "ita_Latn", "deu_Latn")
-    swapped = bridge(base, ENGLISH, "deu_Latn", 0.5, seed=3)
+    swapped = Bridge(base, ENGLISH, "deu_Latn", 0.5, 3).swapped()
     assert len(swapped) <= 6
     assert {code for code, _ in swapped.values()} <= {"spa_Latn", "ita_Latn"}
-    assert bridge(base, ENGLISH, "deu_Latn", 0.5, seed=3) == swapped
-    assert bridge(base, ENGLISH, "deu_Latn", 0.0, seed=3) == {}
+    assert Bridge(base, ENGLISH, "deu_Latn", 0.5, 3).swapped() == swapped
+    assert Bridge(base, ENGLISH, "deu_Latn", 0.0, 3).swapped() == {}
 
 
 def test_finished_translations_are_kept_and_only_used_for_the_same_rows(tmp_path, monkeypatch):
@@ -35,13 +35,13 @@ def test_finished_translations_are_kept_and_only_used_for_the_same_rows(tmp_path
         def prepare(self, what: str, done: int, total: int) -> None:
             told.append((what, done, total))
 
-    first = bridge(base, ENGLISH, "deu_Latn", 0.5, seed=3, folder=tmp_path, reporter=Told())
+    first = Bridge(base, ENGLISH, "deu_Latn", 0.5, 3, folder=tmp_path).swapped(Told())
     assert told[0] == ("bridging deu_Latn", 0, 6)
     assert told[-1] == ("bridging deu_Latn", 6, 6)
     monkeypatch.setattr(module, "attach", None)  # a second translation would fail
-    assert bridge(base, ENGLISH, "deu_Latn", 0.5, seed=3, folder=tmp_path) == first
+    assert Bridge(base, ENGLISH, "deu_Latn", 0.5, 3, folder=tmp_path).swapped() == first
     with pytest.raises(TypeError):
-        bridge(base, ENGLISH, "deu_Latn", 0.5, seed=4, folder=tmp_path)
+        Bridge(base, ENGLISH, "deu_Latn", 0.5, 4, folder=tmp_path).swapped()
 
 
 def test_a_finished_run_takes_its_translations_away_and_leaves_those_of_others(tmp_path):
@@ -74,7 +74,7 @@ def test_a_base_that_knows_no_other_language_has_no_bridges():
     base = copy.copy(tiny.load("llama"))
     base.languages = ("eng_Latn", "deu_Latn")
     with pytest.raises(ConfigError, match=r"fit\.bridge"):
-        bridge(base, ENGLISH, "deu_Latn", 0.5, seed=1)
+        Bridge(base, ENGLISH, "deu_Latn", 0.5, 1).swapped()
 
 
 def test_a_bridged_row_names_its_own_language_on_the_english_side():

@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -26,100 +28,79 @@ Swapped = dict[int, tuple[str, str]]
 """Row number → (language, the English sentence in that language)."""
 
 
-def bridge(
-    base: Base,
-    english: Sequence[str],
-    language: str,
-    share: float,
-    seed: int,
-    *,
-    epoch: int = 0,
-    folder: Path | None = None,
-    reporter: Reporter | None = None,
-) -> Swapped:
-    """Translate a share of English sentences into languages that the base knows, with the base alone.
+@dataclass(frozen=True)
+class Bridge:
+    """Which rows of a text get another language in the place of English, for one epoch."""
 
-    Args:
-        base: The base; the languages are those of its card or tokenizer, without English.
-        english: The sentences.
-        language: The language being added, which is no bridge to itself.
-        share: Which part of the rows to translate.
-        seed: Decides which rows, and into which language.
-        epoch: Another epoch draws other ones; counted from 0.
-        folder: Where finished translations are kept, so that a run that goes on need not make them again;
-            None: nowhere.
-        reporter: Is told about progress.
+    base: Base
+    """Its languages are those of its card or tokenizer."""
+    english: Sequence[str]
+    """The English sentences of the text."""
+    language: str
+    """The language being added, which is no bridge to itself."""
+    share: float
+    """Which part of the rows is translated."""
+    seed: int
+    """Decides which rows, and into which language."""
+    epoch: int = 0
+    """Another epoch draws other ones; counted from 0."""
+    folder: Path | None = None
+    """Where finished translations are kept, so that a run that goes on need not make them again; None: nowhere."""
 
-    Returns:
-        The translations by row; a row that comes out empty is left as it was.
+    def swapped(self, reporter: Reporter | None = None) -> Swapped:
+        """Translate the rows' English sentences with the base alone, or read what was kept.
 
-    Raises:
-        ConfigError: If the base knows no other language.
-        TrainingError: If the disk failed.
-    """
-    if share == 0:
-        return {}
-    rows, chosen = _draw(base, english, language, share, seed, epoch)
-    told, ready, what = reporter or Silent(), 0, f"bridging {language}" + (f", epoch {epoch + 1}" if epoch else "")
-    told.prepare(what, 0, len(rows))
+        Args:
+            reporter: Is told about progress.
 
-    def advance(count: int) -> None:
-        nonlocal ready
-        ready += count
-        told.prepare(what, ready, len(rows))
+        Returns:
+            The translations by row; a row that comes out empty is left as it was.
 
-    kept = None if folder is None else bridge_file(folder, base, english, language, share, seed, epoch=epoch)
-    if kept is not None and kept.is_file():
-        texts = json.loads(kept.read_text(encoding="utf-8"))
-        advance(len(rows))
-    else:
-        with attach(base) as translator:
-            directions = [Direction(ENGLISH, code) for code in chosen]
-            texts = translator.translate([english[row] for row in rows], directions, progress=advance)
-        if kept is not None:
-            replace_file(kept, json.dumps(texts, ensure_ascii=False).encode())
-    return {row: (code, text) for row, code, text in zip(rows, chosen, texts, strict=True) if text.strip()}
+        Raises:
+            ConfigError: If the base knows no language besides English and the one being added.
+            TrainingError: If the disk failed.
+        """
+        if not self.share:
+            return {}
+        rows, chosen = self._drawn
+        what = f"bridging {self.language}" + (f", epoch {self.epoch + 1}" if self.epoch else "")
+        told, ready = reporter or Silent(), 0
+        told.prepare(what, 0, len(rows))
 
+        def advance(count: int) -> None:
+            nonlocal ready
+            ready += count
+            told.prepare(what, ready, len(rows))
 
-def bridge_file(
-    folder: Path, base: Base, english: Sequence[str], language: str, share: float, seed: int, *, epoch: int = 0
-) -> Path:
-    """Return the file in which ``bridge`` keeps what it makes of the same arguments.
+        if self.file is not None and self.file.is_file():
+            texts = json.loads(self.file.read_text(encoding="utf-8"))
+            advance(len(rows))
+        else:
+            with attach(self.base) as translator:
+                directions = [Direction(ENGLISH, code) for code in chosen]
+                texts = translator.translate([self.english[row] for row in rows], directions, progress=advance)
+            if self.file is not None:
+                replace_file(self.file, json.dumps(texts, ensure_ascii=False).encode())
+        return {row: (code, text) for row, code, text in zip(rows, chosen, texts, strict=True) if text.strip()}
 
-    Args:
-        folder: Where translations are kept.
-        base: The base.
-        english: The sentences.
-        language: The language being added.
-        share: Which part of the rows is translated.
-        seed: Decides which rows, and into which language.
-        epoch: Another epoch draws other ones; counted from 0.
+    @cached_property
+    def file(self) -> Path | None:
+        """Where the translations are kept, named by all that decides them; None: nowhere, or there are none."""
+        if self.folder is None or not self.share:
+            return None
+        asked = [(self.english[row], code) for row, code in zip(*self._drawn, strict=True)]
+        facts = self.base.fingerprint, self.base.format.hash, asked
+        return self.folder / f"{self.language}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.json"
 
-    Returns:
-        The file, whether it is there or not.
-
-    Raises:
-        ConfigError: If the base knows no other language.
-    """
-    rows, chosen = _draw(base, english, language, share, seed, epoch)
-    return folder / f"{language}-{_id(base, english, rows, chosen)}.json"
-
-
-def _draw(
-    base: Base, english: Sequence[str], language: str, share: float, seed: int, epoch: int
-) -> tuple[list[int], list[str]]:
-    """Return which rows get another language, and which language each."""
-    known = [code for code in base.languages if code not in (ENGLISH, language)]
-    if not known:
-        raise ConfigError(
-            f"`fit.bridge` must be 0 for a base that knows no language besides English, but is {share:g} instead."
-        )
-    generator = seeded(seed, "bridge", language, *([epoch] if epoch else []))
-    rows = torch.randperm(len(english), generator=generator)[: round(share * len(english))].tolist()
-    return rows, [known[i] for i in torch.randint(len(known), (len(rows),), generator=generator).tolist()]
-
-
-def _id(base: Base, english: Sequence[str], rows: Sequence[int], chosen: Sequence[str]) -> str:
-    """Return a hash of all that decides the translations."""
-    asked = [(english[row], code) for row, code in zip(rows, chosen, strict=True)]
-    return hashlib.sha256(repr((base.fingerprint, base.format.hash, asked)).encode()).hexdigest()[:16]
+    @cached_property
+    def _drawn(self) -> tuple[list[int], list[str]]:
+        """Which rows get another language, and which language each."""
+        known = [code for code in self.base.languages if code not in (ENGLISH, self.language)]
+        if not known:
+            raise ConfigError(
+                "`fit.bridge` must be 0 for a base that knows no language besides English, but is "
+                f"{self.share:g} instead."
+            )
+        generator = seeded(self.seed, "bridge", self.language, *([self.epoch] if self.epoch else []))
+        rows = torch.randperm(len(self.english), generator=generator)[: round(self.share * len(self.english))].tolist()
+        return rows, [known[i] for i in torch.randint(len(known), (len(rows),), generator=generator).tolist()]

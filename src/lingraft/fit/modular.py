@@ -8,7 +8,6 @@ output adapter on the target span, in training as in use, is ours.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -18,7 +17,7 @@ from lingraft.atoms.config import Settings
 from lingraft.base import Base
 from lingraft.corpus import Pairs
 from lingraft.direction import Recipe
-from lingraft.fit.bridge import Swapped, bridge, bridge_file
+from lingraft.fit.bridge import Bridge, Swapped
 from lingraft.fit.fresh import fitting, named_sites
 from lingraft.fit.learner import Row
 from lingraft.fit.modular_learner import AdapterLearner, Task, require_partners
@@ -91,8 +90,9 @@ class Modular(Training):
                 raise DataError(f"`corpus` must hold one text of {language}, but holds two. Put their rows together.")
             if language not in held_out:
                 raise DataError(f"`dev` must hold text for {language}, but holds {', '.join(held_out) or 'none'}.")
-            swapped = self._bridges(base, pairs.of(ENGLISH), language, material)
-            files = self._bridge_files(base, pairs.of(ENGLISH), language, material)
+            bridges = self._bridges(base, pairs.of(ENGLISH), language, material)
+            swapped = [each.swapped(material.reporter) for each in bridges]
+            files = tuple(each.file for each in bridges if each.file is not None)
             for role in Role:
                 name = AdapterName(language, role)
                 if self.partner:
@@ -106,31 +106,13 @@ class Modular(Training):
             raise DataError(f"`corpus` must hold text that pairs a language with {ENGLISH}, but holds none.")
         return learners
 
-    def _bridges(self, base: Base, english: tuple[str, ...], language: str, material: Material) -> list[Swapped]:
+    def _bridges(self, base: Base, english: tuple[str, ...], language: str, material: Material) -> list[Bridge]:
         """Return the bridged rows of the first epoch, and of the later ones where they differ."""
         if self.rebridge and not self.bridge:
             raise ConfigError("`fit.rebridge` must be false where `fit.bridge` is 0, but is true instead.")
-        folder, told = _bridge_folder(material), material.reporter
-        return [
-            bridge(base, english, language, self.bridge, self.seed, epoch=epoch, folder=folder, reporter=told)
-            for epoch in self._bridged_epochs
-        ]
-
-    def _bridge_files(
-        self, base: Base, english: tuple[str, ...], language: str, material: Material
-    ) -> tuple[Path, ...]:
-        """Return where the translations of these rows are kept."""
-        folder = _bridge_folder(material)
-        if folder is None or not self.bridge:
-            return ()
-        return tuple(
-            bridge_file(folder, base, english, language, self.bridge, self.seed, epoch=epoch)
-            for epoch in self._bridged_epochs
-        )
-
-    @property
-    def _bridged_epochs(self) -> range:
-        return range(self.epochs if self.rebridge else 1)
+        folder = None if material.work is None else material.work / "bridged"
+        epochs = range(self.epochs if self.rebridge else 1)
+        return [Bridge(base, english, language, self.bridge, self.seed, epoch, folder) for epoch in epochs]
 
     def _scope(self, role: Role) -> Scope:
         if self.scope == "everywhere":
@@ -166,10 +148,6 @@ class Modular(Training):
                     f"but is {self.rank} instead."
                 )
         return tuple(sites)
-
-
-def _bridge_folder(material: Material) -> Path | None:
-    return None if material.work is None else material.work / "bridged"
 
 
 def foreign(pairs: Pairs) -> str:
