@@ -61,12 +61,12 @@ def averaged(study: Study, rank: int | None) -> None:
     write_result(study, name, System(mixed(bank), known), ("direct", "pivot"), on="test")
 
 
-def ranked(rank: int, on: Literal["test", "dev"]) -> Step:
-    """The headline's first seed with adapters of another rank; on dev, by which a rank may be chosen, its own too."""
+def ranked(rank: int, rate: float | None, on: Literal["test", "dev"]) -> Step:
+    """The headline's first seed with adapters of another rank, and rate; on dev, by which they may be chosen, too."""
 
     def step(study: Study) -> None:
         training = "bridged-1" if rank == study.args.rank else f"rank-{rank}"
-        system = modular(study, training, None, regime(study, rank=rank))
+        system = modular(study, training, None, regime(study, rank=rank, learning_rate=rate or study.args.rate))
         name = f"headline/rank-{rank}" if on == "test" else f"rank/{rank}"
         write_result(study, name, system, ("direct", "pivot"), on=on)
 
@@ -197,13 +197,13 @@ def forgetting(study: Study) -> None:
 
 def steps_of(study: Study) -> dict[str, Step]:
     """Return all steps by name, in order; what stands before the slash is the group."""
-    keys = "seeds", "sizes", "ranks"
-    seeds, sizes, ranks = ([int(each) for each in getattr(study.args, key).split(",")] for key in keys)
+    seeds, sizes = ([int(each) for each in getattr(study.args, key).split(",")] for key in ("seeds", "sizes"))
+    ranks = {int(rank): float(rate) for rank, _, rate in (each.partition(":") for each in study.args.ranks.split(","))}
     found: dict[str, Step] = {f"headline/bridged-{seed}": headline(seed) for seed in seeds}
     found |= {
         "headline/mean-full": lambda study: averaged(study, None),
         "headline/mean-cut": lambda study: averaged(study, study.args.rank),
-        **{f"headline/rank-{rank}": ranked(rank, "test") for rank in ranks},
+        **{f"headline/rank-{rank}": ranked(rank, rate, "test") for rank, rate in ranks.items()},
         "headline/recipe": searched,
         "baseline/base": alone,
         "baseline/source-only": single("source-only", Recipe(1.0, 0.0)),
@@ -216,7 +216,7 @@ def steps_of(study: Study) -> dict[str, Step]:
         "baseline/multi-full": all_rows("multi-full", Full),
         "baseline/full-equal-text": equal_text,
     }
-    found |= {f"rank/{rank}": ranked(rank, "dev") for rank in (study.args.rank, *ranks)}
+    found |= {f"rank/{rank}": ranked(rank, rate, "dev") for rank, rate in ({study.args.rank: None} | ranks).items()}
     found |= {f"curve/{size}": curve(size) for size in sizes}
     found |= {f"curve/full-{size}": full_curve(size) for size in sizes}
     for group in (mergeability, checkpoints, depths, phases):

@@ -34,6 +34,15 @@ def test_every_step_leaves_a_result_and_the_report_holds_all_of_them(tmp_path):
     for _ in range(2):  # the second time between the marks
         run("modular_study_report", str(tmp_path / "out"), str(tmp_path / "docs"))
     text = (tmp_path / "docs" / "modular_study.md").read_text()
-    for title in ("Headline", "Every direction", "How much data", "mergeability", "epochs of", "depth", "phase"):
+    for title in (
+        "Headline",
+        "Every direction",
+        "How much data",
+        "The rank",
+        "mergeability",
+        "epochs of",
+        "depth",
+        "phase",
+    ):
         assert title in text
     assert set(json.loads((tmp_path / "docs" / "modular_study.json").read_text())["systems"]) == there
