@@ -22,7 +22,7 @@ from lingraft.library.console import Bar, Watcher, open_base, open_library
 from lingraft.library.mixing import Mixing, named
 from lingraft.library.places import LANGUAGES, SCORES_FILE
 from lingraft.measure.output import STDOUT, print_table, put, require_places
-from lingraft.measure.report import write_report
+from lingraft.measure.report import html_report
 from lingraft.measure.results import Results
 from lingraft.measure.row import VIAS
 from lingraft.measure.run import LEAST, Step, choose_languages, choose_vias, measure_library, sample
@@ -87,7 +87,7 @@ def measure(
     notes = seen_notes(library, lines)
     for note in notes:
         click.echo(f"warning: {note}", err=True)
-    before = library.places.marks()
+    before = library.places.marks() if served else {}
     made: Recipe | Mixing | None = None if weights is None else weights.recipe(library.base)
     made = made if recipe is None else named(library, recipe)
     with steps() as step:
@@ -143,9 +143,7 @@ def show(results: Results, json_path: Path | None, html_path: Path | None, title
     """Print the table, and write the files that were asked for."""
     print_table(table(results), json_path)
     put(json_path, results.to_json)
-    if html_path is not None:
-        write_report(results, html_path, title=title)
-        click.echo(f"wrote {html_path}", err=True)
+    put(html_path, lambda: html_report(results, title=title))
 
 
 def keep(results: Results, library: Library, before: Mapping[str, str]) -> None:

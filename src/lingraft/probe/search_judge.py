@@ -147,7 +147,8 @@ class Judge:
 
     def _split(self, texts: Sequence[str]) -> tuple[list[Pieces], list[str]]:
         """Return the parts of each text, and the sentences of all of them, each once."""
-        pieces = [split(text, self.direction.source, fitting(self.base, self.direction)) for text in texts]
+        fits = fitting(self.base, self.direction)
+        pieces = [split(text, self.direction.source, fits) for text in texts]
         return pieces, list(dict.fromkeys(sentence for parts in pieces for _, sentence in parts.sentences()))
 
     def _translations(self, routes: Sequence[Route], texts: Sequence[str], advance: Advance | None) -> list[list[str]]:
