@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 from itertools import permutations
-from typing import Any, Literal
+from typing import Any
 
 from lslo_watch import write_json
+from modular_study_adapters import averaged, curve, headline, plain, ranked, searched, single
 from modular_study_all_rows import everyone, forget, together
 from modular_study_merging import Step, checkpoints, depths, mergeability, phases
 from modular_study_options import FREE, parse
@@ -23,9 +24,6 @@ from modular_study_systems import (
     System,
     adapters,
     longer,
-    mean,
-    mixed,
-    modular,
     passes,
     regime,
     write_result,
@@ -37,77 +35,12 @@ from lingraft.corpus import read_testset
 from lingraft.direction import Recipe, attach
 from lingraft.fit import Full, Joint
 from lingraft.library import Library
-from lingraft.library.mixing import stored_directions
 from lingraft.library.using import router
-
-
-def headline(seed: int) -> Step:
-    """Adapters with bridged rows on all the text, the seed apart."""
-
-    def step(study: Study) -> None:
-        system = modular(study, f"bridged-{seed}", None, regime(study, seed=seed))
-        write_result(study, f"headline/bridged-{seed}", system, ("direct", "pivot"), on="test", english=True)
-
-    return step
-
-
-def averaged(study: Study, rank: int | None) -> None:
-    """The mean of all seeds' adapters, in full or cut back to one's rank."""
-    seeds, texts = [int(each) for each in study.args.seeds.split(",")], study.english(None)
-    banks = [adapters(study, f"bridged-{seed}", texts, regime(study, seed=seed)) for seed in seeds]
-    bank = mean(banks, rank)
-    name = f"headline/mean-{'full' if rank is None else 'cut'}"
-    known = {"seeds": seeds, "parameters": sum(adapter.parameters for adapter in bank.values())}
-    write_result(study, name, System(mixed(bank), known), ("direct", "pivot"), on="test")
-
-
-def ranked(rank: int, rate: float | None, on: Literal["test", "dev"]) -> Step:
-    """The headline's first seed with adapters of another rank, and rate; on dev, by which they may be chosen, too."""
-
-    def step(study: Study) -> None:
-        training = "bridged-1" if rank == study.args.rank else f"rank-{rank}"
-        system = modular(study, training, None, regime(study, rank=rank, learning_rate=rate or study.args.rate))
-        name = f"headline/rank-{rank}" if on == "test" else f"rank/{rank}"
-        write_result(study, name, system, ("direct", "pivot"), on=on)
-
-    return step
-
-
-def searched(study: Study) -> None:
-    """The first seed's adapters by the recipes that `lingraft search --save` has found on dev."""
-    system = modular(study, "bridged-1", None, regime(study))
-    library = Library.open(study.path("libraries/bridged-1"), study.base)
-    if not (found := stored_directions(library)):
-        print("headline/recipe: left out, since `lingraft search --save` has stored no recipe", flush=True)
-        return
-    routes = router(library, [Direction(*pair) for pair in permutations(LANGUAGES, 2)])
-    facts = {**system.facts, "recipes": {str(where): str(each.recipe) for where, each in found.items()}}
-    write_result(study, "headline/recipe", System(routes, facts), ("direct",), on="test")
 
 
 def alone(study: Study) -> None:
     """The base as it is."""
     write_result(study, "baseline/base", System(lambda direction: (), {}), ("base",), on="test", english=True)
-
-
-def single(name: str, recipe: Recipe) -> Step:
-    """The first seed's adapters of one role alone."""
-
-    def step(study: Study) -> None:
-        system = modular(study, "bridged-1", None, regime(study), recipe=recipe)
-        write_result(study, f"baseline/{name}", system, ("direct",), on="test")
-
-    return step
-
-
-def plain(name: str, **settings: Any) -> Step:
-    """Adapters on all the text with other settings."""
-
-    def step(study: Study) -> None:
-        system = modular(study, name, None, regime(study, **settings))
-        write_result(study, f"baseline/{name}", system, ("direct", "pivot"), on="test", english=True)
-
-    return step
 
 
 def all_rows(name: str, kind: type[Full] | type[Joint], *, english: bool = False) -> Step:
@@ -130,17 +63,6 @@ def _one_lora(study: Study) -> dict[str, Any]:
     """Return the settings of one update for all rows, with as many parameters as all adapters together."""
     names = tuple(sorted({site.name for site in study.base.sites}))
     return {"shared": True, "rank": 2 * len(LANGUAGES) * study.args.rank, "sites": names}
-
-
-def curve(size: int) -> Step:
-    """Adapters on so many pairs of each language with English."""
-
-    def step(study: Study) -> None:
-        fit = regime(study, **longer(study, study.english(size)))
-        system = modular(study, f"curve-{size}", size, fit)
-        write_result(study, f"curve/{size}", system, ("direct", "pivot"), on="test")
-
-    return step
 
 
 def full_curve(size: int) -> Step:
@@ -195,15 +117,27 @@ def forgetting(study: Study) -> None:
     print(f"forgetting: {before[:16]} before, {after[:16]} after", flush=True)
 
 
+def _rates(text: str) -> dict[int, float]:
+    """Return the rates of ranks, from text such as 48:4e-3,64:2e-3."""
+    return {int(rank): float(rate) for rank, _, rate in (each.partition(":") for each in text.split(","))}
+
+
 def steps_of(study: Study) -> dict[str, Step]:
     """Return all steps by name, in order; what stands before the slash is the group."""
     seeds, sizes = ([int(each) for each in getattr(study.args, key).split(",")] for key in ("seeds", "sizes"))
-    ranks = {int(rank): float(rate) for rank, _, rate in (each.partition(":") for each in study.args.ranks.split(","))}
+    ranks, span_ranks = (_rates(getattr(study.args, key)) for key in ("ranks", "span_ranks"))
     found: dict[str, Step] = {f"headline/bridged-{seed}": headline(seed) for seed in seeds}
     found |= {
         "headline/mean-full": lambda study: averaged(study, None),
         "headline/mean-cut": lambda study: averaged(study, study.args.rank),
-        **{f"headline/rank-{rank}": ranked(rank, rate, "test") for rank, rate in ranks.items()},
+        **{f"headline/rank-{rank}": ranked(rank, rate, on="test") for rank, rate in ranks.items()},
+        **{
+            f"headline/span-rank-{rank}" + (f"-seed-{seed}" if seed > 1 else ""): ranked(
+                rank, rate, seed, bridged=False, on="test"
+            )
+            for rank, rate in span_ranks.items()
+            for seed in seeds
+        },
         "headline/recipe": searched,
         "baseline/base": alone,
         "baseline/source-only": single("source-only", Recipe(1.0, 0.0)),
@@ -216,7 +150,11 @@ def steps_of(study: Study) -> dict[str, Step]:
         "baseline/multi-full": all_rows("multi-full", Full),
         "baseline/full-equal-text": equal_text,
     }
-    found |= {f"rank/{rank}": ranked(rank, rate, "dev") for rank, rate in ({study.args.rank: None} | ranks).items()}
+    own: dict[int, float | None] = {study.args.rank: None}
+    found |= {f"rank/{rank}": ranked(rank, rate, on="dev") for rank, rate in (own | ranks).items()}
+    found |= {
+        f"rank/span-{rank}": ranked(rank, rate, bridged=False, on="dev") for rank, rate in (own | span_ranks).items()
+    }
     found |= {f"curve/{size}": curve(size) for size in sizes}
     found |= {f"curve/full-{size}": full_curve(size) for size in sizes}
     for group in (mergeability, checkpoints, depths, phases):
@@ -227,11 +165,6 @@ def steps_of(study: Study) -> dict[str, Step]:
 def main() -> None:
     """Run the steps whose results are missing."""
     args = parse()
-    path = args.out / "settings.json"
-    settings = {name: value for name, value in vars(args).items() if name not in FREE}
-    if path.exists() and (earlier := json.loads(path.read_text())) != settings:
-        other = ", ".join(sorted(name for name in settings if earlier.get(name) != settings[name]))
-        raise SystemExit(f"the results in `{args.out}` must be of one setting, but {other} differ. Use another --out.")
     multi = str(args.data / "multi")
     test = read_testset(f"{multi}/test.{{lang}}.txt.gz", limit=args.test_limit)
     dev = read_testset(f"{multi}/dev.{{lang}}.txt.gz", limit=args.dev_limit)
@@ -242,6 +175,11 @@ def main() -> None:
         return
     if strange := [word for word in args.steps if not any(word in (name, name.split("/")[0]) for name in steps)]:
         raise SystemExit(f"the steps must be among those of --list, but {', '.join(strange)} are not.")
+    path = args.out / "settings.json"
+    settings = {name: value for name, value in vars(args).items() if name not in FREE}
+    if path.exists() and (earlier := json.loads(path.read_text())) != settings:
+        other = ", ".join(sorted(name for name in settings if earlier.get(name) != settings[name]))
+        raise SystemExit(f"the results in `{args.out}` must be of one setting, but {other} differ. Use another --out.")
     write_json(path, settings)
     for name, step in steps.items():
         if args.steps and not {name, name.split("/")[0]} & set(args.steps):

@@ -19,6 +19,7 @@ SMOKE = {
     "seeds": "1,2",
     "sizes": "4,8",
     "ranks": "3:4e-3",
+    "span_ranks": "3:4e-3",
     "weights": "0.8",
     "full_rates": "1e-4",
     "rank": 2,
@@ -37,6 +38,7 @@ FREE = (
     "seeds",
     "sizes",
     "ranks",
+    "span_ranks",
     "weights",
     "some_seeds",
 )
@@ -55,6 +57,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", default="1,2,3", help="seeds of the headline")
     parser.add_argument("--sizes", default="250,500,1000,2000,4000,8000,16000", help="pairs of the data curve")
     parser.add_argument("--ranks", default="48:4e-3,64:2e-3", help="other ranks of the headline, and their rates")
+    parser.add_argument("--span-ranks", default="48:4e-3", help="ranks without bridged rows, and their rates")
     parser.add_argument("--weights", default="0.5,0.6,0.7,0.8,0.9,1.0", help="weights of the plain merge to try on dev")
     parser.add_argument("--limit", type=int, default=None, help="most training rows of each text")
     parser.add_argument("--dev-rows", type=int, default=200, help="most rows of each text to stop by")

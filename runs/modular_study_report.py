@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from pathlib import Path
 from typing import Any
 
 from modular_study_dev_tables import READING, SCORES, compared, depth, grid, kept, scores
 from modular_study_picture import lines_svg
+from modular_study_ranks import FIRST, best, rank_titles, seeds
 from modular_study_results import Found, Numbers, numbers, signed, words
 from report_document import put, table
 
 from lingraft.atoms.languages import name as language_name
 
 MARK, TITLE = "runs/modular_study_report.py", "Merging: what helps, how much data, how near to full fine-tuning"
-FULL, EQUAL, OURS = "baseline/multi-full", "baseline/full-equal-text", "headline/bridged-1"
+FULL, EQUAL = "baseline/multi-full", "baseline/full-equal-text"
 SYSTEMS = {
-    "headline/bridged-1": "modular, bridged rows",
+    FIRST: "modular, bridged rows",
     "headline/mean-full": "modular, mean of the seeds' adapters",
     "headline/mean-cut": "modular, mean of the seeds' adapters, cut back to the rank of one",
     "headline/recipe": "modular, bridged rows, searched recipes",
@@ -42,9 +42,7 @@ SYSTEMS = {
 def overview(found: Found, docs: Path) -> list[str]:
     """Return the table of headline and baselines beside full fine-tuning and the pivot."""
     full, rows = numbers(found, FULL, "direct"), []
-    ranks = sorted(int(name.rpartition("-")[2]) for name in found.systems if name.startswith("headline/rank-"))
-    more = {f"headline/rank-{rank}": f"modular, bridged rows, rank {rank}" for rank in ranks}
-    for name, title in {OURS: SYSTEMS[OURS], **more, **SYSTEMS}.items():
+    for name, title in {FIRST: SYSTEMS[FIRST], **rank_titles(found), **SYSTEMS}.items():
         for via in found.vias(name):
             mine, pivot = numbers(found, name, via), numbers(found, name, "pivot")
             if mine is None:
@@ -58,20 +56,17 @@ def overview(found: Found, docs: Path) -> list[str]:
             count = found.systems[name].get("parameters")
             rows.append([title, via, *scores(mine), *shares, minus, f"{count:,}" if count else "–"])
     heads = ["system", "via", *SCORES, "of full tuning", "least of it", "of its pivot", "minus full tuning", "trained"]
-    seeds = [name for name in found.systems if name.startswith("headline/bridged-")]
-    lines = ["## Headline and baselines", *table(heads, rows), READING, ""]
-    for via in ("direct", "pivot"):
-        means = [each.chrf for name in seeds if (each := numbers(found, name, via))]
-        if len(means) > 1:
-            spread = f"{statistics.mean(means):.2f} ± {statistics.stdev(means):.2f}"
-            lines.append(f"- {len(means)} seeds, {via}: {spread} ({', '.join(f'{mean:.2f}' for mean in means)})")
+    lines = ["## Headline and baselines", *table(heads, rows), READING, "", *seeds(found)]
+    ours = best(found)
     if equal := numbers(found, EQUAL, "direct"):
-        for via in found.vias(OURS):
-            share, least = _shares(numbers(found, OURS, via), equal)
-            minus = words(found.contrast((OURS, via), (EQUAL, "direct")))
-            lines.append(f"- {via} beside full fine-tuning on as many sentences: {share}, at least {least}; {minus}")
-    if (mean := found.contrast((OURS, "direct"), (OURS, "pivot"))) is not None:
-        lines.append(f"- direct minus pivot with the same adapters: {words(mean)}")
+        for via in found.vias(ours):
+            share, least = _shares(numbers(found, ours, via), equal)
+            minus = words(found.contrast((ours, via), (EQUAL, "direct")))
+            lines.append(
+                f"- `{ours}`, {via} beside full fine-tuning on as many sentences: {share}, at least {least}; {minus}"
+            )
+    if (mean := found.contrast((ours, "direct"), (ours, "pivot"))) is not None:
+        lines.append(f"- `{ours}`, direct minus pivot with the same adapters: {words(mean)}")
     if (docs / "modular_study-search.svg").exists():  # of `lingraft search`, for modular_study.sh
         lines += ["", "![search of each direction's weights on dev](modular_study-search.svg)"]
     return [*lines, ""]
@@ -85,7 +80,7 @@ def _shares(mine: Numbers, full: Numbers) -> tuple[str, str]:
 
 def directions(found: Found) -> list[str]:
     """Return the table of every direction: direct, pivot, full tuning, and whether they surely differ."""
-    name = OURS
+    name = best(found)
     direct, pivot, full = (numbers(found, *each) for each in ((name, "direct"), (name, "pivot"), (FULL, "direct")))
     if direct is None or pivot is None:
         return []
@@ -107,7 +102,7 @@ def directions(found: Found) -> list[str]:
     heads = ["direction", "direct", "pivot", *(["full tuning", "of full tuning"] if full else []), "off target"]
     heads += ["minus pivot", *(["minus full tuning"] if full else [])]
     note = "`*`: they differ after Holm's correction over the directions (p < 0.05, paired bootstrap)."
-    return ["## Every direction", *table(heads, rows), note, ""]
+    return ["## Every direction", "", f"Of `{name}`, the best on dev.", *table(heads, rows), note, ""]
 
 
 def curve(found: Found, docs: Path) -> list[str]:
@@ -118,7 +113,7 @@ def curve(found: Found, docs: Path) -> list[str]:
     sizes = {int(name.split("/")[1]): name for name in names if "-" not in name}
     fulls = {int(name.split("-")[1]): name for name in names if "-" in name}
     if limit := found.settings["limit"]:
-        sizes[limit], fulls[limit] = OURS, FULL
+        sizes[limit], fulls[limit] = FIRST, FULL
     if EQUAL in found.systems:
         fulls[min(found.systems[EQUAL]["rows"].values())] = EQUAL
     keys = {"direct": (sizes, "direct"), "pivot": (sizes, "pivot"), "full tuning": (fulls, "direct")}

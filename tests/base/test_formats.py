@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import tiny
 from lingraft.atoms import BaseError, Direction, LanguageError
-from lingraft.base import ChatFormat, PromptFormat, Seq2SeqFormat, make_format
+from lingraft.base import ChatFormat, Encoded, PromptFormat, Seq2SeqFormat, make_format
 from lingraft.base.format import clean, continue_ids
 
 DIRECTION = Direction("deu_Latn", "fra_Latn")
@@ -255,3 +255,23 @@ def test_a_language_without_a_token_is_refused_with_its_neighbours(direction):
 def test_the_seq2seq_format_is_rebuilt_from_its_spec():
     base = tiny.load("m2m_100")
     assert make_format(base.format.spec(), base.tokenizer, base.model.config, base.family).hash == base.format.hash
+
+
+# the context
+
+
+@pytest.mark.parametrize("family", ["llama", "m2m_100"])
+def test_a_row_fits_where_the_model_can_read_it(family):
+    base = tiny.load(family)
+    joined = base.family.kind == "decoder"
+
+    def room(source: int, answer: int) -> int:
+        return base.room(Encoded((1,) * source, (2, 2), (3,) * answer))
+
+    context = base.context
+    assert room(1, 0) == context - 2 - joined
+    half = context // 2
+    assert (room(half, half) >= 0) is not joined  # the encoder reads the one, the decoder the other
+    assert room(half, context - 2 - (half if joined else 0)) == 0
+    assert room(half, context - 1 - (half if joined else 0)) == -1
+    assert room(context + 1, 0) < 0

@@ -14,7 +14,7 @@ from torch import nn
 from lingraft.atoms import BaseError, LanguageError, Role, Site
 from lingraft.base.families import Family, find_sites
 from lingraft.base.fingerprint import fingerprint, tokenizer_hash
-from lingraft.base.format import Format
+from lingraft.base.format import Encoded, Format
 from lingraft.base.seq2seq import Seq2SeqFormat
 
 _READS = {Role.SOURCE: "encoder", Role.TARGET: "decoder"}
@@ -100,8 +100,24 @@ class Base:
 
     @property
     def context(self) -> int:
-        """The most tokens that a row may have."""
+        """The most tokens that the model reads at once; of an encoder–decoder, each of its stacks."""
         return int(self.model.config.get_text_config().max_position_embeddings)
+
+    def room(self, row: Encoded) -> int:
+        """Return how many tokens more a row's answer could have.
+
+        Args:
+            row: An encoded row, with an answer or without.
+
+        Returns:
+            What is left of the context. Below 0, the row does not fit: in a decoder-only model as a whole, in an
+            encoder–decoder its source, or its target and answer.
+        """
+        written = len(row.target) + len(row.answer)
+        if self.family.kind == "decoder":
+            return self.context - len(row.source) - written
+        unread = self.context - len(row.source)
+        return unread if unread < 0 else self.context - written
 
     @property
     def borrowed(self) -> Mapping[str, str]:

@@ -31,8 +31,7 @@ def budget(base: Base, row: Encoded, most: int = MOST) -> int:
     Raises:
         DataError: If the row leaves no room for an answer.
     """
-    left = base.context - len(row.target) - _before(base, row)
-    if left < 1 or len(row.source) > base.context:
+    if (left := base.room(row)) < 1:
         raise DataError(
             f"a sentence must fit into the base's {base.context} tokens with its translation, but has "
             f"{len(row.source)} instead. Break it into shorter ones."
@@ -56,11 +55,6 @@ def fitting(base: Base, direction: Direction) -> Callable[[str], bool]:
         if 2 * len(sentence.encode(errors="surrogatepass")) + _AROUND <= base.context:
             return True
         (row,) = base.format.encode(direction, [sentence])
-        return _before(base, row) + len(row.target) + len(row.source) <= base.context
+        return len(row.source) <= base.room(row)
 
     return fits
-
-
-def _before(base: Base, row: Encoded) -> int:
-    """Return the tokens of the source that stand in the context of the answer."""
-    return len(row.source) if base.family.kind == "decoder" else 0

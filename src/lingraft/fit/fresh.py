@@ -76,7 +76,7 @@ def fitting(base: Base, rows: Sequence[Row], origin: str) -> list[Row]:
     Raises:
         DataError: If none does.
     """
-    kept = [row for row in rows if len(row.text.source) + len(row.text.target) + len(row.text.answer) <= base.context]
+    kept = [row for row in rows if base.room(row.text) >= 0]
     if not kept:
         raise DataError(f"{origin} must hold rows of at most {base.context} tokens, but holds none.")
     return kept

@@ -190,7 +190,7 @@ def encode(base: Base, pairs: Pairs, role: Role, swapped: Swapped | None = None)
         return [Row(direction, row) for row in base.format.encode(direction, texts, answers)]
 
     def fits(row: Row) -> bool:
-        return sum(map(len, (row.text.source, row.text.target, row.text.answer))) <= base.context
+        return base.room(row.text) >= 0
 
     sides: dict[str, dict[int, str]] = {}
     for i, (other, text) in (swapped or {}).items():

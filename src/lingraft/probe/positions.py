@@ -88,7 +88,7 @@ def places(base: Base, testset: TestSet, direction: Direction, limit: int | None
     kept: list[Encoded] = []
     positions: list[Position] = []
     for number, row in enumerate(rows):
-        if len(row.source) + len(row.target) + len(row.answer) > base.context:
+        if base.room(row) < 0:
             continue
         lines = [found[code][number] for code in languages]
         positions += [
