@@ -2,7 +2,7 @@
 
     .venv/bin/python runs/modular_study.py [GROUP | NAME …] [--out … --limit 4000 …]
 
-A step whose result is in ``--out`` is over; one that was interrupted goes on. Groups are headline, baseline, rank,
+A step whose result is in ``--out`` is over; one that was interrupted goes on. Groups are headline, baseline, settings,
 curve, merge, checkpoint, depth, phase, ratio, forgetting; ``--list`` prints the names of their steps.
 """
 
@@ -14,7 +14,7 @@ from itertools import permutations
 from typing import Any
 
 from lslo_watch import write_json
-from modular_study_adapters import averaged, curve, headline, plain, ranked, searched, single
+from modular_study_adapters import Variant, averaged, curve, headline, plain, searched, single
 from modular_study_all_rows import everyone, forget, together
 from modular_study_merging import Step, checkpoints, depths, mergeability, phases
 from modular_study_options import FREE, parse
@@ -117,27 +117,15 @@ def forgetting(study: Study) -> None:
     print(f"forgetting: {before[:16]} before, {after[:16]} after", flush=True)
 
 
-def _rates(text: str) -> dict[int, float]:
-    """Return the rates of ranks, from text such as 48:4e-3,64:2e-3."""
-    return {int(rank): float(rate) for rank, _, rate in (each.partition(":") for each in text.split(","))}
-
-
 def steps_of(study: Study) -> dict[str, Step]:
     """Return all steps by name, in order; what stands before the slash is the group."""
     seeds, sizes = ([int(each) for each in getattr(study.args, key).split(",")] for key in ("seeds", "sizes"))
-    ranks, span_ranks = (_rates(getattr(study.args, key)) for key in ("ranks", "span_ranks"))
+    variants = [Variant.of(each) for each in study.args.settings.split()]
     found: dict[str, Step] = {f"headline/bridged-{seed}": headline(seed) for seed in seeds}
     found |= {
         "headline/mean-full": lambda study: averaged(study, None),
         "headline/mean-cut": lambda study: averaged(study, study.args.rank),
-        **{f"headline/rank-{rank}": ranked(rank, rate, on="test") for rank, rate in ranks.items()},
-        **{
-            f"headline/span-rank-{rank}" + (f"-seed-{seed}" if seed > 1 else ""): ranked(
-                rank, rate, seed, bridged=False, on="test"
-            )
-            for rank, rate in span_ranks.items()
-            for seed in seeds
-        },
+        **{f"headline/{each.name}": each.step("test") for each in variants},
         "headline/recipe": searched,
         "baseline/base": alone,
         "baseline/source-only": single("source-only", Recipe(1.0, 0.0)),
@@ -150,11 +138,8 @@ def steps_of(study: Study) -> dict[str, Step]:
         "baseline/multi-full": all_rows("multi-full", Full),
         "baseline/full-equal-text": equal_text,
     }
-    own: dict[int, float | None] = {study.args.rank: None}
-    found |= {f"rank/{rank}": ranked(rank, rate, on="dev") for rank, rate in (own | ranks).items()}
-    found |= {
-        f"rank/span-{rank}": ranked(rank, rate, bridged=False, on="dev") for rank, rate in (own | span_ranks).items()
-    }
+    on_dev = [Variant.of(""), Variant.of("bridge=0"), *(each for each in variants if "seed" not in each.settings)]
+    found |= {f"settings/{each.name}": each.step("dev") for each in on_dev}
     found |= {f"curve/{size}": curve(size) for size in sizes}
     found |= {f"curve/full-{size}": full_curve(size) for size in sizes}
     for group in (mergeability, checkpoints, depths, phases):

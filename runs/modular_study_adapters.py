@@ -1,9 +1,11 @@
-"""The steps of runs/modular_study.py that train or use modular adapters: seeds, ranks, recipes, amounts of text."""
+"""The steps of runs/modular_study.py that train or use modular adapters: seeds, settings, recipes, amounts of text."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from itertools import permutations
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from modular_study_merging import Step
 from modular_study_systems import (
@@ -46,21 +48,37 @@ def averaged(study: Study, rank: int | None) -> None:
     write_result(study, name, System(mixed(bank), known), ("direct", "pivot"), on="test")
 
 
-def ranked(
-    rank: int, rate: float | None = None, seed: int = 1, *, bridged: bool = True, on: Literal["test", "dev"]
-) -> Step:
-    """Adapters of another rank and rate, with bridged rows or without; on dev, by which they may be chosen, too."""
+class Variant(NamedTuple):
+    """The headline with some settings replaced."""
 
-    def step(study: Study) -> None:
-        own, first = rank == study.args.rank, "bridged-1" if bridged else "span"
-        kind = f"rank-{rank}" if bridged else f"span-rank-{rank}"
-        training = (first if own else kind) + (f"-seed-{seed}" if seed > 1 else "")
-        more = {} if bridged else {"bridge": 0.0}
-        fit = regime(study, rank=rank, learning_rate=rate or study.args.rate, seed=seed, **more)
-        name = f"headline/{training}" if on == "test" else f"rank/{kind.replace('rank-', '')}"
-        write_result(study, name, modular(study, training, None, fit), ("direct", "pivot"), on=on)
+    settings: Mapping[str, str]
 
-    return step
+    @classmethod
+    def of(cls, text: str) -> Variant:
+        """Read ``rank=48,bridge=0``."""
+        pairs = (each.partition("=") for each in text.split(",") if each)
+        return cls({key: value for key, _, value in pairs})
+
+    @property
+    def name(self) -> str:
+        """Return the words of its results' names."""
+        return "-".join(word for pair in self.settings.items() for word in pair) or "own"
+
+    @property
+    def training(self) -> str:
+        """Return the name of its training, which the first seed shares with the headline, and one with a baseline."""
+        return {"own": "bridged-1", "bridge-0": "span"}.get(self.name, self.name)
+
+    def step(self, on: Literal["test", "dev"]) -> Step:
+        """Return the step that measures it, on test or on dev, by which settings may be chosen."""
+
+        def step(study: Study) -> None:
+            settings = {name: json.loads(value) for name, value in self.settings.items()}
+            system = modular(study, self.training, None, regime(study, **settings))
+            group = "headline" if on == "test" else "settings"
+            write_result(study, f"{group}/{self.name}", system, ("direct", "pivot"), on=on)
+
+        return step
 
 
 def searched(study: Study) -> None:

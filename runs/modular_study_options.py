@@ -18,14 +18,14 @@ SMOKE = {
     "some_epochs": 2,
     "seeds": "1,2",
     "sizes": "4,8",
-    "ranks": "3:4e-3",
-    "span_ranks": "3:4e-3",
+    "settings": "rank=3 rank=3,bridge=0 rank=3,bridge=0,seed=2",
     "weights": "0.8",
     "full_rates": "1e-4",
     "rank": 2,
     "bridge": 0.2,
 }
 """Values that run everything in about two minutes."""
+SETTINGS = "rank=48 rank=64,learning_rate=2e-3 rank=48,bridge=0 rank=48,bridge=0,seed=2 rank=48,bridge=0.25"
 FREE = (
     "steps",
     "smoke",
@@ -37,8 +37,7 @@ FREE = (
     "device",
     "seeds",
     "sizes",
-    "ranks",
-    "span_ranks",
+    "settings",
     "weights",
     "some_seeds",
 )
@@ -56,8 +55,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="e.g. cuda")
     parser.add_argument("--seeds", default="1,2,3", help="seeds of the headline")
     parser.add_argument("--sizes", default="250,500,1000,2000,4000,8000,16000", help="pairs of the data curve")
-    parser.add_argument("--ranks", default="48:4e-3,64:2e-3", help="other ranks of the headline, and their rates")
-    parser.add_argument("--span-ranks", default="48:4e-3", help="ranks without bridged rows, and their rates")
+    parser.add_argument("--settings", default=SETTINGS, help="other settings of the headline, each with commas")
     parser.add_argument("--weights", default="0.5,0.6,0.7,0.8,0.9,1.0", help="weights of the plain merge to try on dev")
     parser.add_argument("--limit", type=int, default=None, help="most training rows of each text")
     parser.add_argument("--dev-rows", type=int, default=200, help="most rows of each text to stop by")

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from modular_study_chosen import FIRST, best, seeds, titles
 from modular_study_dev_tables import READING, SCORES, compared, depth, grid, kept, scores
 from modular_study_picture import lines_svg
-from modular_study_ranks import FIRST, best, rank_titles, seeds
 from modular_study_results import Found, Numbers, numbers, signed, words
 from report_document import put, table
 
@@ -42,7 +42,7 @@ SYSTEMS = {
 def overview(found: Found, docs: Path) -> list[str]:
     """Return the table of headline and baselines beside full fine-tuning and the pivot."""
     full, rows = numbers(found, FULL, "direct"), []
-    for name, title in {FIRST: SYSTEMS[FIRST], **rank_titles(found), **SYSTEMS}.items():
+    for name, title in {FIRST: SYSTEMS[FIRST], **titles(found), **SYSTEMS}.items():
         for via in found.vias(name):
             mine, pivot = numbers(found, name, via), numbers(found, name, "pivot")
             if mine is None:
@@ -187,7 +187,7 @@ def main() -> None:
         raise SystemExit(f"`{args.out}` must hold the results of runs/modular_study.py, but holds none. Run it first.")
     args.docs.mkdir(parents=True, exist_ok=True)
     lines = overview(found, args.docs) + directions(found) + curve(found, args.docs)
-    lines += compared(found, "rank", "The rank", f"rank/{found.settings.get('rank')}", ("direct", "pivot"))
+    lines += compared(found, "settings", "Rank and bridged rows", "settings/own", ("direct", "pivot"))
     lines += compared(found, "merge", "Training for mergeability", "merge/control-{seed}", ("direct", "pivot"))
     lines += grid(found) + depth(found, args.docs)
     lines += compared(found, "phase", "When to merge: phase", "phase/span-span", ("direct",))

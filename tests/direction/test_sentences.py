@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lingraft.direction.sentences import LONGEST, join, split
+from lingraft.direction.sentences import LONGEST, Pieces, join, split
 
 LANGUAGES = st.sampled_from(["deu_Latn", "eng_Latn", "epo_Latn", "hin_Deva", "jpn_Jpan", "rus_Cyrl", "fur_Latn"])
 WORDS = [
@@ -31,10 +31,15 @@ PIECES = st.sampled_from([*WORDS, *SPACES, "x" * 500])
 TEXTS = st.text(max_size=60) | st.lists(PIECES, max_size=25).map("".join) | st.lists(PIECES, max_size=25).map(" ".join)
 
 
-@given(TEXTS, LANGUAGES)
-def test_untranslated_pieces_join_to_the_text(text, language):
+def whole(pieces: Pieces) -> str:
+    return "".join(part for part, _ in pieces.parts)
+
+
+@given(TEXTS, LANGUAGES, LANGUAGES)
+def test_untranslated_pieces_join_to_the_text_but_for_spaces_between_sentences(text, language, target):
     pieces = split(text, language)
-    assert join(pieces, dict(pieces.sentences())) == text
+    assert whole(pieces) == text
+    assert join(pieces, dict(pieces.sentences()), target).replace(" ", "") == text.replace(" ", "")
     for _, sentence in pieces.sentences():
         assert 0 < len(sentence) <= LONGEST
         assert sentence == sentence.strip()
@@ -46,7 +51,7 @@ def test_untranslated_pieces_join_to_the_text(text, language):
 def test_nothing_longer_than_the_bound_is_passed_on_whole(text):
     pieces = split(text, "eng_Latn")
     assert all(len(sentence) <= LONGEST for _, sentence in pieces.sentences())
-    assert join(pieces, dict(pieces.sentences())) == text
+    assert whole(pieces) == text
 
 
 def test_long_sentences_are_cut_at_spaces_and_words_without_end_anywhere():
@@ -83,21 +88,37 @@ def test_sentences_are_parted(language):
 def test_blank_text_has_nothing_to_translate(text):
     pieces = split(text, "eng_Latn")
     assert list(pieces.sentences()) == []
-    assert join(pieces, {}) == text
+    assert join(pieces, {}, "eng_Latn") == text
 
 
 def test_what_stands_between_sentences_stays():
     text = " Dr. Smith sleeps.  He snores!\n\n\tThe end?\r\nYes. \n"
     pieces = split(text, "eng_Latn")
     assert [sentence for _, sentence in pieces.sentences()] == ["Dr. Smith sleeps.", "He snores!", "The end?", "Yes."]
-    assert join(pieces, {i: "T" for i, _ in pieces.sentences()}) == " T  T\n\n\tT\r\nT \n"
+    assert join(pieces, {i: "T" for i, _ in pieces.sentences()}, "eng_Latn") == " T  T\n\n\tT\r\nT \n"
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "target", "joined"),
+    [
+        ("zho_Hans", "你好。今天天气很好。\n再见！", "eng_Latn", "T T\nT"),
+        ("zho_Hans", "你好。今天天气很好。", "jpn_Jpan", "TT"),
+        ("eng_Latn", " Hello!  How are you?\nBye! ", "zho_Hant", " TT\nT "),
+        ("eng_Latn", "Hello!\tBye!", "zho_Hant", "T\tT"),
+        ("zho_Hans", "好" * 500, "eng_Latn", "T T"),
+        ("eng_Latn", "x" * 500, "deu_Latn", "TT"),
+    ],
+)
+def test_sentences_stand_apart_as_the_target_has_it(source, text, target, joined):
+    pieces = split(text, source)
+    assert join(pieces, {i: "T" for i, _ in pieces.sentences()}, target) == joined
 
 
 @given(TEXTS, st.integers(1, 60))
 def test_what_does_not_fit_is_cut_until_it_does(text, most):
     fits = lambda sentence: len(sentence.encode()) <= most
     pieces = split(text, "deu_Latn", fits)
-    assert join(pieces, dict(pieces.sentences())) == text
+    assert whole(pieces) == text
     assert all(fits(sentence) or len(sentence) == 1 for _, sentence in pieces.sentences())
 
 

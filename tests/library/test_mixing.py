@@ -19,7 +19,7 @@ from lingraft.direction.methods import Setting, compose_with
 from lingraft.library import Library
 from lingraft.library.mixing import Mixing, chosen, mixing, named, store, stored_directions
 from lingraft.library.mixing_file import parse, text_of
-from lingraft.library.using import router, steps
+from lingraft.library.using import router, steps, usual_via
 
 DIRECTION = Direction("deu_Latn", "fra_Latn")
 TEXTS = ["der kleine Hund", "sieht das Haus", "und trinkt kaltes Wasser"]
@@ -224,3 +224,34 @@ def test_translate_follows_and_can_be_told(folders, library, tmp_path):
     assert told("--recipe", str(recipe)) == pivot
     with pytest.raises(ConfigError, match="`--recipe` must be of a direction"):
         told("--recipe", str(recipe), "--via", "pivot")
+
+
+def test_a_direction_with_one_adapter_goes_through_english_unless_that_is_asked(folders, library, tmp_path):
+    where = Direction("deu_Latn", "ita_Latn")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("source: 0.4\n")
+
+    def told(*options: str) -> str:
+        command = ["translate", "--from", "deu", "--to", "ita", "--library", str(library.path)]
+        command += ["--base", str(folders[1]), "--device", "cpu", *options]
+        return CliRunner().invoke(app, command, input="\n".join(TEXTS), catch_exceptions=False).stdout
+
+    usual, direct = told(), told("--via", "direct")
+    assert usual != direct
+    assert told("--recipe", "library") == usual
+    with pytest.raises(ConfigError, match="goes through English. Drop it, or add --via direct"):
+        told("--recipe", str(recipe))
+    assert told("--recipe", str(recipe), "--via", "direct") not in (usual, direct)
+    store(library, where, Mixing(Recipe(0.4)))  # says nothing of the way
+    assert usual_via(library, where) == "pivot"
+    assert told() == usual
+    recipe.write_text("source: 0.4\nvia: direct\n")
+    assert told("--recipe", str(recipe)) not in (usual, direct)
+
+
+def test_a_recipe_that_nobody_follows_is_named(folders, library):
+    (library.path / "recipes").mkdir(exist_ok=True)
+    (library.path / "recipes" / "German-fra.yaml").write_text("source: 0.0\n")
+    command = ["translate", "--from", "deu", "--to", "fra", "--library", str(library.path), "--base", str(folders[1])]
+    outcome = CliRunner().invoke(app, [*command, "--device", "cpu"], input="x", catch_exceptions=False)
+    assert "warning: recipes/German-fra.yaml is not followed: its name must be deu_Latn-fra_Latn.yaml" in outcome.stderr

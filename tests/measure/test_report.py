@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from lingraft.measure import Results, Row, bars_svg, heatmap_svg, html_report, table, write_report
-from lingraft.measure.labels import group_title, short_codes
+from lingraft.measure.labels import group_title, probability, short_codes
 from lingraft.measure.picture import VIA_COLOURS, luminance, shade
 
 LANGUAGES = ("eng_Latn", "deu_Latn", "epo_Latn", "rus_Cyrl")
@@ -128,6 +128,7 @@ def test_one_pair_with_english_and_no_results() -> None:
 
 
 def test_labels() -> None:
+    assert [probability(p) for p in (1e-4, 0.001, 0.0504)] == ["< 0.001", "0.001", "0.050"]
     assert short_codes(("srp_Cyrl", "srp_Latn", "deu_Latn")) == {
         "srp_Cyrl": "srp_Cyrl",
         "srp_Latn": "srp_Latn",

@@ -33,14 +33,14 @@ def stage(tmp_path_factory):
     return library, base, small.testset(folder, 30)
 
 
-def measured(stage, recipe=None, **more) -> dict[Direction, tuple[str, ...]]:
+def measured(stage, made=None, **more) -> dict[Direction, tuple[str, ...]]:
     library, _, pattern = stage
     found = measure_library(
         library,
         read_testset(pattern, None, None),
         ("deu_Latn", "fra_Latn", "eng_Latn"),
         vias=("direct",),
-        recipe=recipe,
+        made=made,
         **more,
         step=lambda what, count: lambda ready: None,
         keep_outputs=True,
@@ -49,9 +49,25 @@ def measured(stage, recipe=None, **more) -> dict[Direction, tuple[str, ...]]:
 
 
 def test_a_mixing_is_about_directions_with_two_adapters(stage):
-    plain, mixed, everywhere = (measured(stage, r) for r in (None, Mixing(Recipe(0.2, 1.9)), Recipe(0.2, 1.9)))
-    assert mixed[MIXED] == everywhere[MIXED] != plain[MIXED]
-    assert mixed[SINGLE] == plain[SINGLE] != everywhere[SINGLE]
+    plain, mixed = (measured(stage, made) for made in (None, Mixing(Recipe(0.2, 1.9))))
+    assert mixed[MIXED] != plain[MIXED]
+    assert mixed[SINGLE] == plain[SINGLE]
+
+
+@pytest.mark.parametrize("words", [["recipe.source=0.2", "recipe.target=1.9"], ["--recipe", "FILE"]])
+def test_weights_on_the_command_line_leave_the_pivot_as_it_is(stage, tmp_path, words):
+    library, base, pattern = stage
+    (tmp_path / "mine.yaml").write_text("source: 0.2\ntarget: 1.9\n")
+    words = [str(tmp_path / "mine.yaml") if word == "FILE" else word for word in words]
+
+    def rows(*more: str) -> dict[tuple[str, str, str], float]:
+        command = ["measure", "--library", str(library.path), "--base", str(base), "--device", "cpu", "--json", "-"]
+        command += ["--testset", pattern, "--via", "direct, pivot", "--languages", "deu,fra", "--limit", "5", *more]
+        outcome = CliRunner().invoke(app, command, catch_exceptions=False)
+        return {(row.source, row.target, row.via): row.chrf for row in Results.from_json(outcome.stdout).rows}
+
+    plain, mixed = rows(), rows(*words)
+    assert {key for key in plain if plain[key] != mixed[key]} == {key for key in plain if key[2] == "direct"}
 
 
 def test_another_method_keeps_what_else_is_stored(stage, tmp_path):
@@ -119,6 +135,10 @@ def test_what_is_stored_is_measured_and_said(stage, tmp_path):
         (["--choose", "--beam", "4"], "as they are served"),
         (["--choose", "--limit", "29"], "at least 30 lines"),
         (["recipe.source=1", "--method", "ties"], "Drop one"),
+        (["--languages", "German"], "`--languages` must name two or more, but names deu_Latn alone"),
+        (["--via", "direct,through"], "`--via` must hold some of base, direct, pivot, but is 'direct,through'"),
+        (["--via", ","], "`--via` must hold some of"),
+        (["--outputs", "-"], "`-` must be where JSON goes"),
         (["recipe.source=1e30"], "from -1000 to 1000"),
         (["--recipe", "none"], "--recipe"),
         (["--method", "tie"], "Did you mean ties"),

@@ -155,6 +155,10 @@ def test_the_choice_is_stored_where_it_changes(tmp_path):
     assert mixing(library, A).via == "pivot"
     assert "-2.00" in mixing(library, A).found["direct minus pivot"]
     assert mixing(library, B) == Mixing()
+    half = Direction("deu_Latn", "ita_Latn")  # one side has adapters: through English, unless something is stored
+    for contrast, chosen in ((-2.0, {}), (2.0, {half: "direct"}), (2.0, {}), (-2.0, {half: "pivot"})):
+        verdict = Contrast(*half, *NAMES, contrast, contrast - 1, contrast + 1, 0.001, 0.002)
+        assert choose_vias(library, results(verdict, EVEN, MEAN)) == chosen
     better = Contrast(*A, *NAMES, 2.0, 1.0, 3.0, 0.001, 0.002)
     assert choose_vias(library, results(better, EVEN, MEAN)) == {A: "direct"}
     with pytest.raises(DataError, match="direct and pivot"):

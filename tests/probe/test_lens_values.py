@@ -18,6 +18,7 @@ from lingraft.corpus import read_testset
 from lingraft.delta import Bank
 from lingraft.direction import Recipe, route
 from lingraft.library import Library
+from lingraft.library.mixing import Mixing, store
 from lingraft.probe import Curve, Lens, Reading, lens_svg, logit_lens
 from lingraft.probe.lens_cli import _only, library_systems
 
@@ -174,6 +175,12 @@ def test_systems_of_a_library(folders):
     library = Library.open(folders[0], load(str(folders[1])))
     assert list(library_systems(library, Direction("deu_Latn", "eng_Latn"))) == ["base", "source"]
     assert list(library_systems(library, Direction("spa_Latn", "fra_Latn"))) == ["base", "target"]
+    where = Direction("deu_Latn", "fra_Latn")
+    file = store(library, where, Mixing(Recipe(0.5, 0.7)))
+    found = library_systems(library, where)
+    weights = {name: {weight for term in route for weight in term.weights.values()} for name, route in found.items()}
+    assert weights == {"base": set(), "source": {0.5}, "target": {0.7}, "both": {0.5, 0.7}}
+    file.unlink()
     mix = Recipe(0.5, 2.0, {("decoder", 0): (1.0, 3.0)}, {("decoder", 1, "q"): (4.0, 5.0)})
     only = _only(mix, Role.TARGET)
     assert only == Recipe(0.0, 2.0, {("decoder", 0): (0.0, 3.0)}, {("decoder", 1, "q"): (0.0, 5.0)})

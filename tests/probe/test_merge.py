@@ -80,6 +80,8 @@ def test_bad_input(folders, tmp_path):
         run("deu_Latn-fra_Latn", "--density", "2")
     with pytest.raises(ConfigError, match="Did you mean ties"):
         run("deu_Latn-fra_Latn", "--methods", "tie")
+    with pytest.raises(ConfigError, match="`--methods` must name some of linear"):
+        run("deu_Latn-fra_Latn", "--methods", ",")
     with pytest.raises(DataError, match="folder that exists"):
         run("deu_Latn-fra_Latn", "--svg", str(tmp_path / "no" / "x.svg"))
 

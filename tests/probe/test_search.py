@@ -167,9 +167,25 @@ def test_gradients_lower_the_loss_that_the_judge_sees(judge):
     space = Space.of(judge.base.sites, "layers", 0)
     trials = learn(space, judge, LINES, Recipe(), Learning(epochs=8, rate=0.1))
     assert trials[0].point == pytest.approx(space.point(Recipe()))
+    assert len(trials) == 1 + 8
     before, after = judge.losses([Mixing(space.recipe(trial.point)) for trial in (trials[0], best(trials))], LINES)
     assert after.value > before.value + 0.05
-    assert before.value == pytest.approx(trials[0].verdict.value, abs=0.2)  # one step's weights apart
+    for trial, verdict in ((trials[0], before), (best(trials), after)):
+        assert trial.verdict.value == pytest.approx(verdict.value, rel=1e-5)
+    one = learn(space, judge, LINES, Recipe(), Learning(epochs=1, rate=0.1))
+    assert one == trials[:2]
+    assert best(one) is one[1]  # what an epoch has learned is not lost
+
+
+def test_what_single_sites_have_stays_and_has_no_gradient(judge):
+    site = next(site for site in sorted(judge.base.sites) if site.name == "q")
+    kept = {site: (0.0, 0.5)}
+    space = Space.of(judge.base.sites, "pair", kept=kept)
+    assert space.recipe(space.point(Recipe(sites=kept))) == Recipe(sites=kept)
+    trials = learn(space, judge, LINES, Recipe(sites=kept), Learning(epochs=2))
+    (verdict,) = judge.losses([Mixing(Recipe(sites=kept))], LINES)
+    assert trials[0].verdict.value == pytest.approx(verdict.value, rel=1e-5)
+    assert verdict.value != pytest.approx(judge.losses([Mixing()], LINES)[0].value, rel=1e-5)
 
 
 def test_lines_are_parted_without_overlap():
@@ -196,7 +212,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.library, self.base = small.library(folder, scoped=True)
-        self.pattern = small.testset(folder, 36)
+        self.pattern = small.testset(folder, 90)
 
     def run(self, *words: str, testset: str | None = None) -> str:
         command = ["search", *words, "--library", str(self.library.path), "--base", str(self.base)]
@@ -215,17 +231,17 @@ def test_the_verb_finds_stores_and_goes_on(stage, tmp_path, monkeypatch):
     files = [tmp_path / "a.json", tmp_path / "a.svg"]
     words = ["deu_Latn-French", "--trials", "9", "--save", "--json", str(files[0]), "--svg", str(files[1])]
     # Random adapters gain nothing on purpose; what is stored is asked of a gain that is put there.
-    monkeypatch.setattr("lingraft.probe.search_run.gain", lambda *_: Gain(1.5, 0.5, 2.5, 0.01, 12, 0.01))
+    monkeypatch.setattr("lingraft.probe.search_run.gain", lambda *_: Gain(1.5, 0.5, 2.5, 0.01, 30, 0.01))
     output = stage.run(*words)
     assert "+1.50 (+0.5 … +2.5)" in output
     (data,) = json.loads(files[0].read_text())["directions"]
     assert len(data["trials"]) == 9
-    assert data["lines"] == {"seen": 24, "unseen": 12}
+    assert data["lines"] == {"seen": 60, "unseen": 30}
     assert data["trials"][0]["point"] == {"all source": 1.0, "all target": 1.0}  # what is there comes first
     ET.parse(files[1])
     stored = mixing(stage.library, DIRECTION)
     assert (stored.recipe.source, stored.recipe.target) == tuple(data["best"].values())
-    assert "9 trials, 24 lines" in stored.found["search"]
+    assert "9 trials, 60 lines" in stored.found["search"]
     assert stage.library.pointer("deu_Latn").source in stored.found["adapters"]
     monkeypatch.setattr("lingraft.probe.search_judge.fill", None)  # nothing but the unseen lines may be translated
     monkeypatch.setattr(Judge, "scores", lambda self, made, lines, _: [Verdict(1.0, 1.0, 0.0, ("x",))] * len(made))
@@ -286,7 +302,7 @@ def test_what_others_found_is_tried_early(stage, tmp_path):
     assert {"all source": 0.25, "all target": 1.75} in points
 
 
-def test_bad_input(stage, tmp_path):
+def test_bad_input(stage, tmp_path, monkeypatch):
     with pytest.raises(LanguageError, match="hyphen"):
         stage.run("deu_Latn")
     with pytest.raises(LanguageError, match="two languages, but is 'de-deu_Latn'"):
@@ -295,19 +311,24 @@ def test_bad_input(stage, tmp_path):
     same.mkdir()
     for code in ("deu_Latn", "fra_Latn"):
         (same / f"test.{code}.txt").write_text("one\ntwo\n" * 20)
-    with pytest.raises(DataError, match=r"at least 10 lines .* of 40 it leaves 0: .* count as one"):
+    with pytest.raises(DataError, match=r"at least 30 lines .* of 40 it leaves 0: .* count as one"):
         stage.run("deu_Latn-fra_Latn", testset=str(same / "test.{lang}.txt"))
-    (same / "test.deu_Latn.txt").write_text("".join(f"{i}\n" for i in range(30)))  # all different, but for one side
-    (same / "test.fra_Latn.txt").write_text("".join(f"{max(i, 3)}\n" for i in range(30)))
-    with pytest.raises(DataError, match="of 30 it leaves 9:"):
+    (same / "test.deu_Latn.txt").write_text("".join(f"{i}\n" for i in range(90)))  # all different, but for one side
+    (same / "test.fra_Latn.txt").write_text("".join(f"{max(i, 3)}\n" for i in range(90)))
+    with pytest.raises(DataError, match="of 90 it leaves 29:"):
         stage.run("deu_Latn-fra_Latn", testset=str(same / "test.{lang}.txt"))
-    with pytest.raises(LibraryError, match="eng_Latn"):
-        stage.run("deu_Latn-eng_Latn")
+    monkeypatch.setattr("lingraft.probe.search_cli.search_direction", None)  # all are looked at before the first
+    with pytest.raises(LibraryError, match="two languages of .*, but deu_Latn-eng_Latn has eng_Latn"):
+        stage.run("deu_Latn-fra_Latn", "deu_Latn-eng_Latn")
+    with pytest.raises(LanguageError, match="each direction once"):
+        stage.run("deu_Latn-fra_Latn", "German-French")
+    with pytest.raises(DataError, match="`-` must be where JSON goes"):
+        stage.run("deu_Latn-fra_Latn", "--svg", "-")
     with pytest.raises(DataError, match="folder that exists"):
         stage.run("deu_Latn-fra_Latn", "--svg", str(tmp_path / "no" / "x.svg"))
     few = tmp_path / "few"
     few.mkdir()
-    with pytest.raises(DataError, match="at least 30"):
+    with pytest.raises(DataError, match="Give 90 different ones or more"):
         stage.run("deu_Latn-fra_Latn", testset=small.testset(few, 12))
     store(stage.library, Direction("deu_Latn", "fra_Latn"), Mixing(method="ties"))
     with pytest.raises(ConfigError, match="linear"):

@@ -162,6 +162,8 @@ def test_ranks_that_cannot_be_given_are_refused():
     for options in (
         {"mean_rank": 2, "total": 4},
         {"total": 1},
+        {"mean_rank": float("nan")},
+        {"mean_rank": float("inf")},
         {"total": 9, "maximum": 4},
         {"total": 4, "minimum": 3, "maximum": 2},
         {"total": 4, "minimum": -1},

@@ -38,7 +38,7 @@ def test_every_step_leaves_a_result_and_the_report_holds_all_of_them(tmp_path):
         "Headline",
         "Every direction",
         "How much data",
-        "The rank",
+        "Rank and bridged rows",
         "mergeability",
         "epochs of",
         "depth",

@@ -14,6 +14,11 @@ from lingraft.atoms.languages import iso639
 LONGEST = 400
 """Characters past which a sentence is split at spaces, since bases have learned from shorter ones."""
 
+_WITHOUT_SPACES = frozenset({"Hani", "Hans", "Hant", "Jpan", "Khmr", "Laoo", "Mymr", "Thai"})
+"""Scripts in which sentences of one line need nothing between them."""
+_WORD = re.compile(r"[^\W\u2e80-\uffff]$")
+"""Ends within a word of a script that has spaces between words; it was cut there."""
+
 
 @dataclass(frozen=True)
 class Pieces:
@@ -65,9 +70,30 @@ def _sentences(line: str, language: str) -> list[str]:
     return [line[start:end] for start, end in pairwise(sorted({0, *ends}))]
 
 
-def join(pieces: Pieces, translations: Mapping[int, str]) -> str:
-    """Put translated sentences, by position, back between what stood around them."""
-    return "".join(translations[i] if is_sentence else part for i, (part, is_sentence) in enumerate(pieces.parts))
+def join(pieces: Pieces, translations: Mapping[int, str], target: str) -> str:
+    """Put translated sentences back between what stood around them.
+
+    Args:
+        pieces: The text.
+        translations: Position → translation, of every sentence.
+        target: The code of the language that they are in. Where two sentences touch, as they do in Chinese, and its
+            script has spaces, one comes between them; where it has none, the spaces between two go. The parts of a word
+            without end are put together as they were.
+
+    Returns:
+        The translated text.
+    """
+    spaced = target.rpartition("_")[2] not in _WITHOUT_SPACES
+    whole = [False, *(is_sentence for _, is_sentence in pieces.parts), False]  # a border on either side
+    found = []
+    for i, ((part, is_sentence), before, after) in enumerate(zip(pieces.parts, whole, whole[2:], strict=False)):
+        if is_sentence:
+            if before and spaced and not _WORD.search(pieces.parts[i - 1][0]):
+                found.append(" ")
+            found.append(translations[i])
+        elif spaced or part.strip(" ") or not (before and after):
+            found.append(part)
+    return "".join(found)
 
 
 def _chunks(sentence: str, fits: Callable[[str], bool]) -> Iterator[str]:

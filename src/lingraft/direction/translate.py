@@ -92,7 +92,9 @@ class Translator:
             left[index] -= 1
             if progress is not None and left[index] == 0:
                 progress(1)
-        return [join(parts, answers) for parts, answers in zip(pieces, done, strict=True)]
+        return [
+            join(parts, answers, where.target) for parts, answers, where in zip(pieces, done, directions, strict=True)
+        ]
 
     def _directions(
         self, texts: Sequence[str], direction: Direction | Sequence[Direction] | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lingraft.atoms import LingraftError, Role
 from lingraft.base import Base
-from lingraft.library.mixing import stored
+from lingraft.library.mixing import overlooked, stored
 from lingraft.library.places import ADAPTERS, RECIPES, Places
 from lingraft.library.store import Library
 from lingraft.library.withdrawn import withdrawn
@@ -77,6 +77,8 @@ def _settings(library: Library) -> Iterator[Finding]:
                 made.recipe.check(library.base.sites)
         except LingraftError as error:
             yield Finding(True, f"{RECIPES}/{path.name}", error.code, str(error))
+    for file, wrong in overlooked(library).items():
+        yield Finding(False, f"{RECIPES}/{file}", "library.strange", f"this is not followed: its name {wrong}.")
     try:
         withdrawn(library.places)
     except LingraftError as error:

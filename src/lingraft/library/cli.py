@@ -31,7 +31,7 @@ from lingraft.library.console import (
 from lingraft.library.grow import grow, require_scope
 from lingraft.library.like import borrow, read_like
 from lingraft.library.manifest import Pointer
-from lingraft.library.mixing import chosen, mixing
+from lingraft.library.mixing import Mixing, chosen, mixing
 from lingraft.library.plan import plan
 from lingraft.library.store import Library
 from lingraft.library.using import router, steps, usual_via
@@ -148,18 +148,21 @@ def translate(
     if direction.source == direction.target:
         raise LanguageError(f"`--from` and `--to` must be two languages, but both are {name(direction.source)}.")
     library = open_library(path, base_id, device, dtype)
-    made = chosen(library, recipe, method, direction) or mixing(library, direction)
-    auto = made.via if recipe or method else usual_via(library, direction)
+    asked = chosen(library, recipe, method, direction)
+    made = asked or mixing(library, direction)
+    both = all(map(library.places.installed, direction))
+    usual = usual_via(library, direction)
+    auto = usual if asked is None else asked.via or ("direct" if both else usual)
     way = steps(direction, auto if via == "auto" else via)
-    if method and (len(way) > 1 or not all(map(library.places.installed, direction))):
+    if method and (len(way) > 1 or not both):
         how = "goes through English" if len(way) > 1 else "has one adapter"
         raise ConfigError(
             f"`--method` must be of a direction that two adapters make together, but {direction} {how}. Drop it."
         )
-    if recipe and len(way) > 1 and via != "auto":  # else the recipe itself says so
+    if made != Mixing() and recipe and len(way) > 1 and not (via == "auto" and made.via):  # else the recipe says so
         raise ConfigError(
-            f"`--recipe` must be of a direction that two adapters make together, but `--via {via}` takes {direction} "
-            "through English. Drop one of them."
+            f"`--recipe` must be of a direction that is translated directly, but {direction} goes through English. "
+            "Drop it, or add --via direct."
         )
     # Each adapter by itself is as it was trained: what was asked for is about the two together.
     routes = router(library, way, made if len(way) == 1 else None)

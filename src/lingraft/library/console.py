@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,6 +24,8 @@ from rich.progress import (
 from lingraft.atoms import DataError, Direction, LanguageError
 from lingraft.atoms.languages import parse
 from lingraft.base import Base, load
+from lingraft.library.mixing import overlooked
+from lingraft.library.places import RECIPES
 from lingraft.library.store import Library
 
 if TYPE_CHECKING:
@@ -41,8 +44,11 @@ def open_base(base_id: str, device: str | None, dtype: str) -> Base:
 
 
 def open_library(path: Path, base_id: str | None, device: str | None, dtype: str) -> Library:
-    """Open a library together with its base."""
-    return Library.open(path, open_base(base_id or Library.open(path).card.base.id, device, dtype))
+    """Open a library together with its base, and warn of recipes that nobody follows."""
+    library = Library.open(path, open_base(base_id or Library.open(path).card.base.id, device, dtype))
+    for file, wrong in overlooked(library).items():
+        click.echo(f"warning: {RECIPES}/{file} is not followed: its name {wrong}", err=True)
+    return library
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:

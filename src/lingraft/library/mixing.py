@@ -6,12 +6,14 @@ other one that has two adapters. `mixing_file` says what stands in them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
 
-from lingraft.atoms import ConfigError, Direction, LibraryError
+from lingraft.atoms import ConfigError, Direction, LanguageError, LibraryError
 from lingraft.atoms.durable import write_file
+from lingraft.atoms.languages import parse as parse_language
 from lingraft.direction.recipe_file import read_text
 from lingraft.library import disk
 from lingraft.library.mixing_file import Mixing as Mixing
@@ -70,6 +72,20 @@ def stored_directions(library: Library) -> dict[Direction, Mixing]:
     for direction in library.places.directions().values():
         if (each := stored(library, str(direction))) is not None:
             found[direction] = each
+    return found
+
+
+def overlooked(library: Library) -> dict[str, str]:
+    """Return the files that look like recipes of directions but are not followed, with what is wrong in each name."""
+    found = {}
+    followed = {path.name for path in library.places.directions()}
+    for path in sorted((library.path / RECIPES).glob("*.y*ml")):
+        if path.suffix == ".yml":
+            found[path.name] = f"must be {path.stem}.yaml"
+        elif path.name not in followed:
+            with contextlib.suppress(LanguageError):
+                if len(codes := [parse_language(word) for word in path.stem.split("-")]) == 2:
+                    found[path.name] = f"must be {Direction(*codes)}.yaml"
     return found
 
 

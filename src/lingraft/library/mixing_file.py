@@ -43,14 +43,14 @@ class Mixing:
     """How updates of one scope are merged, a key of `direction.methods.METHODS`."""
     options: Mapping[str, float] = field(default_factory=dict)
     """What the method is told, by name: density, rank, seed."""
-    via: Via = "direct"
-    """Whether to translate with both adapters at once, or through English with one after the other."""
+    via: Via | None = None
+    """Whether to translate with both adapters at once, or through English; None: whatever `using.usual_via` says."""
     found: Mapping[str, str] = field(default_factory=dict)
     """How it was found, in words and figures for people."""
 
     def __post_init__(self) -> None:
         method(self.method)
-        if self.via not in _VIAS:
+        if self.via not in (None, *_VIAS):
             raise ConfigError(f"`via` must be direct or pivot, but is {self.via!r:.40} instead.")
         if strange := sorted(set(self.options) - set(_OPTIONS)):
             raise ConfigError(f"`options` must be among {', '.join(_OPTIONS)}, but hold {strange[0]!r:.40}.")
@@ -104,7 +104,7 @@ def parse(text: str, name: str) -> Mixing:
             recipe if reader.has_recipe else None,
             reader.texts.get("method", "linear"),
             reader.options,
-            cast(Via, reader.texts.get("via", "direct")),
+            cast(Via | None, reader.texts.get("via")),
             reader.found,
         )
     except ConfigError as error:
@@ -113,8 +113,11 @@ def parse(text: str, name: str) -> Mixing:
 
 def text_of(made: Mixing) -> str:
     """Return the text of a file that holds a mixing; `parse` gives it back."""
-    lines = {"via": made.via, "method": made.method}
-    more: dict[str, object] = {**lines, "options": {name: float(each) for name, each in made.options.items()}}
+    more: dict[str, object] = {
+        "via": made.via,
+        "method": made.method,
+        "options": {name: float(each) for name, each in made.options.items()},
+    }
     more["found"] = {name: " ".join(each.split()) for name, each in made.found.items()}
     head = yaml.safe_dump({key: each for key, each in more.items() if each}, sort_keys=False, allow_unicode=True)
     return head + ("" if made.recipe is None else recipe_text(made.recipe))

@@ -11,7 +11,7 @@ from lingraft.delta import Bank, Route
 from lingraft.direction import Recipe
 from lingraft.direction.methods import method
 from lingraft.library.manifest import Pointer
-from lingraft.library.mixing import Mixing, mixing, stored
+from lingraft.library.mixing import Mixing, mixing
 from lingraft.library.mixing_file import Via
 from lingraft.library.store import Library
 
@@ -92,8 +92,8 @@ def router(
 def usual_via(library: Library, direction: Direction) -> Via:
     """Return how a direction is translated where nobody says how.
 
-    It is as stored. Where nothing is stored for a direction of which one language has adapters and the other is only
-    known to the base, it is through English, beside which the adapters were trained.
+    It is as stored. Where nothing is stored, or nothing about that, a direction of which one language has adapters and
+    the other is only known to the base goes through English, beside which the adapters were trained.
 
     Args:
         library: A library with its base.
@@ -108,9 +108,8 @@ def usual_via(library: Library, direction: Direction) -> Via:
     """
     if ENGLISH in direction or not set(direction) <= set(offered(library)):
         return "direct"
-    if stored(library, str(direction)) is None and sum(map(library.places.installed, direction)) == 1:
-        return "pivot"
-    return mixing(library, direction).via
+    alone = sum(map(library.places.installed, direction)) == 1
+    return mixing(library, direction).via or ("pivot" if alone else "direct")
 
 
 def steps(direction: Direction, via: str) -> tuple[Direction, ...]:

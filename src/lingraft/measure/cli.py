@@ -69,9 +69,12 @@ def measure(
     wanted = [parse(word) for word in languages.replace(",", " ").split()] if languages else None
     if wanted and len(set(wanted)) < len(wanted):
         raise LanguageError(f"`--languages` must name each language once, but is {languages!r} instead.")
+    ways = tuple(vias.replace(",", " ").split())
+    if not ways or set(ways) - set(VIAS):
+        raise ConfigError(f"`--via` must hold some of {', '.join(VIAS)}, but is {vias!r} instead.")
     if weights and (recipe or method):
         raise ConfigError("`recipe.source=…` must not come with `--recipe` or `--method`, but does. Drop one.")
-    if choose and not {"direct", "pivot"} <= set(vias.split(",")):
+    if choose and not {"direct", "pivot"} <= set(ways):
         raise ConfigError(f"`--via` must hold direct and pivot for `--choose`, but is {vias!r} instead.")
     if choose and (weights or recipe or method or beam > 1):
         raise ConfigError(
@@ -88,15 +91,14 @@ def measure(
     for note in notes:
         click.echo(f"warning: {note}", err=True)
     before = library.places.marks() if served else {}
-    made: Recipe | Mixing | None = None if weights is None else weights.recipe(library.base)
-    made = made if recipe is None else named(library, recipe)
+    made = Mixing(weights.recipe(library.base)) if weights else named(library, recipe) if recipe else None
     with steps() as step:
         results = measure_library(
             library,
             lines,
             choose_languages(library, lines, wanted),
-            vias=tuple(vias.split(",")),
-            recipe=made,
+            vias=ways,
+            made=made,
             method=method,
             beam=beam,
             batch_size=batch,
@@ -108,7 +110,7 @@ def measure(
     show(results, json_path, html_path, "Translation between all pairs")
     if outputs_path is not None:
         results.write_outputs(outputs_path)
-    if served and "direct" in vias.split(","):
+    if served and "direct" in ways:
         keep(results, library, before)
     if choose:
         for direction, via in choose_vias(library, results).items():

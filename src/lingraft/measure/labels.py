@@ -24,6 +24,11 @@ def full_name(code: str) -> str:
         return code
 
 
+def probability(p: float) -> str:
+    """Return a p-value with three digits; resampling never shows that it is 0."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def group_title(group: str, pivot: str) -> str:
     """Return the title of a group of directions, e.g. "into English"."""
     words = {"without_pivot": "without", "into_pivot": "into", "out_of_pivot": "out of"}

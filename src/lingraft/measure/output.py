@@ -15,16 +15,19 @@ STDOUT = Path("-")
 """What stands for standard output; the table that would be there is left out."""
 
 
-def require_places(*paths: Path | None) -> None:
+def require_places(json_path: Path | None, *others: Path | None) -> None:
     """Check that files can be written at the end, before hours of measuring.
 
     Args:
-        *paths: The files; None for one that nobody asked for.
+        json_path: The file for JSON, which may be standard output; None where nobody asked for one.
+        *others: Other files likewise.
 
     Raises:
-        DataError: If there is no folder for one, or it is a folder itself.
+        DataError: If there is no folder for one, or it is a folder itself, or standard output and not for JSON.
     """
-    for path in paths:
+    if STDOUT in others:
+        raise DataError("`-` must be where JSON goes, but is given for something else. Name a file.")
+    for path in (json_path, *others):
         if path is not None and path != STDOUT and (path.is_dir() or not path.parent.is_dir()):
             raise DataError(f"`{path}` must be a file in a folder that exists, but is not. Make the folder first.")
 

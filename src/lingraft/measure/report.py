@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from lingraft.measure.labels import VIA_TITLES, full_name, group_title
+from lingraft.measure.labels import VIA_TITLES, full_name, group_title, probability
 from lingraft.measure.picture import bars_svg, heatmap_svg
 from lingraft.measure.results import Results, write_text
 from lingraft.measure.row import GROUPS
@@ -147,7 +147,7 @@ def _contrasts(results: Results) -> list[str]:
         return []
     rows = []
     for each in results.contrasts[:-1]:
-        numbers = (f"{each.difference:+.2f}", f"{each.low:+.2f} … {each.high:+.2f}", f"{each.adjusted:.3f}")
+        numbers = (f"{each.difference:+.2f}", f"{each.low:+.2f} … {each.high:+.2f}", escape(probability(each.adjusted)))
         rows.append(("", (each.source, each.target, each.verdict), numbers))
     heads = ("From", "To", results.contrasts[0].system.capitalize()), ("Difference", "95 %", "p (Holm)")
     table = _folded(f"All {len(rows)} directions", _table(*heads, rows), len(rows) < _MANY)

@@ -10,11 +10,13 @@ from lingraft.atoms import ENGLISH, DataError, Direction
 from lingraft.corpus import TestSet
 from lingraft.corpus.profile import Identifier, known_profiles
 from lingraft.delta import Route
-from lingraft.direction import Recipe, attach
+from lingraft.direction import attach
 from lingraft.library import Library
 from lingraft.library.mixing import Mixing, mixing, store
-from lingraft.library.using import router
+from lingraft.library.mixing_file import Via
+from lingraft.library.using import router, usual_via
 from lingraft.measure.contrast import Contrast
+from lingraft.measure.labels import probability
 from lingraft.measure.matrix import measure
 from lingraft.measure.results import Results
 from lingraft.measure.significance import contrasts
@@ -45,8 +47,10 @@ def choose_languages(library: Library, testset: TestSet, wanted: Sequence[str] |
         At least two codes, in the order asked for; else the installed ones sorted, then English.
 
     Raises:
-        DataError: If fewer than two are left.
+        DataError: If fewer than two are asked for, or fewer than two can be measured.
     """
+    if wanted and len(wanted) < 2:
+        raise DataError(f"`--languages` must name two or more, but names {wanted[0]} alone.")
     there = dict.fromkeys((*library.languages(), ENGLISH))
     chosen = tuple(wanted or (code for code in there if code in testset.lines))
     if len(chosen) < 2:
@@ -62,7 +66,7 @@ def measure_library(
     languages: Sequence[str],
     *,
     vias: Sequence[str],
-    recipe: Recipe | Mixing | None = None,
+    made: Mixing | None = None,
     method: str | None = None,
     beam: int = 1,
     batch_size: int | None = None,
@@ -78,8 +82,8 @@ def measure_library(
         testset: Line-parallel sentences.
         languages: The codes; the matrix has one row and column for each.
         vias: Which of base, direct, pivot.
-        recipe: The weights of the roles everywhere, or how the directions with two adapters are made; None: as the
-            library has stored it.
+        made: How the directions with two adapters are made; None: as the library has stored it. Of one adapter by
+            itself, and so of the pivot, it says nothing.
         method: How the adapters are merged where there are two, with each direction's own weights; None: as that says.
         beam: Width of the beam.
         batch_size: Sentences per batch; None: see ``Translator.translate``.
@@ -93,8 +97,8 @@ def measure_library(
     """
     everything = [Direction(a, b) for a in (*languages, ENGLISH) for b in languages if a != b]
     mixed = [where for where in everything if all(map(library.places.installed, where))]
-    routes = router(library, everything, None if isinstance(recipe, Mixing) else recipe)
-    mixes = router(library, mixed, recipe, method) if method or isinstance(recipe, Mixing) else routes
+    routes = router(library, everything)
+    mixes = router(library, mixed, made, method) if method or made else routes
     progress: list[Callable[[int], None]] = []
 
     def translate(texts: list[str], directions: list[Direction], via: Literal["base", "direct"]) -> list[str]:
@@ -124,7 +128,7 @@ def measure_library(
     return results.with_notes(
         f"Base {library.base.id}, fingerprint {library.base.fingerprint[:16]}; adapters act "
         f"{'on their own span' if library.card.scope == 'span' else 'everywhere'}; "
-        f"{_weights(library, recipe, method, mixed)}; {'greedy' if beam == 1 else f'beam {beam}'}.",
+        f"{_weights(library, made, method, mixed)}; {'greedy' if beam == 1 else f'beam {beam}'}.",
         *notes,
     )
 
@@ -134,19 +138,19 @@ def _outputs(results: Results, via: str) -> dict[Direction, tuple[str, ...]]:
     return {Direction(source, target): texts for (source, target, v), texts in results.outputs.items() if v == via}
 
 
-def _weights(library: Library, recipe: Recipe | Mixing | None, method: str | None, mixed: Sequence[Direction]) -> str:
+def _weights(library: Library, asked: Mixing | None, method: str | None, mixed: Sequence[Direction]) -> str:
     """Return in words how the directions were made."""
-    made = recipe if isinstance(recipe, Mixing) else Mixing(recipe)
+    made = asked or Mixing()
     mix = made.recipe or library.recipe
     words = f"weights {mix.source:g} (source) and {mix.target:g} (target)"
     words += " with exceptions" if mix.layers or mix.sites else ""
     words += f", merged by {made.method}" if made.method != "linear" and method is None else ""
-    own = [] if recipe else [where for where in mixed if mixing(library, where) != Mixing()]
+    own = [] if asked else [where for where in mixed if mixing(library, where) != Mixing()]
     words += f", but {len(own)} directions as the library has stored" if own else ""
     return words + (f", all merged by {method}" if method else "")
 
 
-def choose_vias(library: Library, results: Results) -> dict[Direction, str]:
+def choose_vias(library: Library, results: Results) -> dict[Direction, Via]:
     """Store for each direction whether it goes at once or through English; the first costs half as much.
 
     English it is where it was significantly better. A direction for which nothing changes is not stored.
@@ -166,12 +170,13 @@ def choose_vias(library: Library, results: Results) -> dict[Direction, str]:
         raise DataError(f"direct and pivot must be measured on {LEAST} sentences or more for a choice between them.")
     changed = {}
     for each in results.contrasts[:-1]:
-        direction, via = Direction(each.source, each.target), "pivot" if each.verdict == "worse" else "direct"
-        made = mixing(library, direction)
-        if made.via != via:
-            margin = f"{each.difference:+.2f} chrF++, p {each.adjusted:.3f} (Holm), {results.testset}"
+        direction = Direction(each.source, each.target)
+        via: Via = "pivot" if each.verdict == "worse" else "direct"
+        if usual_via(library, direction) != via:
+            margin = f"{each.difference:+.2f} chrF++, p {probability(each.adjusted)} (Holm), {results.testset}"
+            made = mixing(library, direction)
             found = {**made.found, "direct minus pivot": margin}
-            store(library, direction, replace(made, via="pivot" if via == "pivot" else "direct", found=found))
+            store(library, direction, replace(made, via=via, found=found))
             changed[direction] = via
     return changed
 

@@ -29,7 +29,7 @@ def subspace(
     mean_rank: float | None,
 ) -> None:
     """Do what `lingraft probe subspace` promises."""
-    require_places(svg_path)
+    require_places(None, svg_path)
     found = survival(open_library(path, base_id, device, dtype).bank())
     if not found.cells:
         raise LibraryError(f"`{path}` must hold adapters to look into, but is empty instead. Add a language first.")

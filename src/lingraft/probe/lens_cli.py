@@ -13,6 +13,7 @@ from lingraft.delta import Route
 from lingraft.direction import Recipe
 from lingraft.library import Library
 from lingraft.library.console import counting, open_base, open_library, read_direction
+from lingraft.library.mixing import mixing
 from lingraft.library.using import router
 from lingraft.measure.labels import short_codes
 from lingraft.measure.output import STDOUT, print_table, put, require_places
@@ -67,7 +68,7 @@ def library_systems(library: Library, direction: Direction) -> dict[str, System]
     Returns:
         Name → system; an adapter that isn't there or has no weight is left out, and "both" where one is.
     """
-    mix = library.recipe
+    mix = mixing(library, direction).recipe or library.recipe  # one adapter as it is within both
     single = {role: _acting(router(library, [direction], _only(mix, role))(direction)) for role in Role}
     found: dict[str, System] = {"base": ()}
     found |= {role.value: route for role, route in single.items() if route}

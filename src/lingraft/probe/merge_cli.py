@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from lingraft.atoms import LibraryError
+from lingraft.atoms import ConfigError, LibraryError
 from lingraft.atoms.config import override
 from lingraft.direction.merge_report import MergeReport, Merging, merge_report
-from lingraft.direction.methods import METHODS, Setting
+from lingraft.direction.methods import METHODS, Setting, method
 from lingraft.library.console import counting, open_library, read_direction
 from lingraft.measure.cli import Weights
 from lingraft.measure.output import put, require_places
@@ -36,7 +36,12 @@ def merge(
     """Do what `lingraft probe merge` promises."""
     direction, setting = read_direction(word), Setting(density, rank, seed)
     weights = override(Weights(), words, "recipe") if words else None
-    require_places(svg_path)
+    names = list(METHODS) if methods is None else methods.replace(",", " ").split()
+    if not names:
+        raise ConfigError(f"`--methods` must name some of {', '.join(METHODS)}, but is {methods!r} instead.")
+    for each in names:
+        method(each)  # raises where it is none
+    require_places(None, svg_path)
     library = open_library(path, base_id, device, dtype)
     if missing := [code for code in direction if code not in library.languages()]:
         raise LibraryError(
@@ -45,7 +50,6 @@ def merge(
         )
     bank = library.bank(direction)
     recipe = library.recipe if weights is None else weights.recipe(library.base)
-    names = list(METHODS) if methods is None else methods.replace(",", " ").split()
     places = {site for adapter in bank.values() for site in adapter.updates}
     with counting(len(places), f"merging {direction}") as advance:
         found = merge_report(bank, recipe, direction, names, setting, lambda site: advance(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from math import isfinite
 
 from lingraft.atoms import ConfigError
 from lingraft.probe.subspace import Survival
@@ -48,6 +49,8 @@ def suggest(
             "`survival` must be of languages with updates at the same sites, but theirs differ: a rank does not "
             "cost each the same. Leave out the languages that were trained otherwise."
         )
+    if mean_rank is not None and not isfinite(mean_rank):
+        raise ConfigError(f"`mean_rank` must be a number, but is {mean_rank} instead.")
     if total is None:
         total = sum(survival.ranks.values()) if mean_rank is None else round(mean_rank * len(codes))
     high = total if maximum is None else maximum

@@ -8,15 +8,15 @@ from typing import Any
 import click
 from rich.table import Table
 
-from lingraft.atoms import Direction
+from lingraft.atoms import Direction, LanguageError
 from lingraft.corpus import read_testset
 from lingraft.library import Library
 from lingraft.library.console import Bar, open_library, read_direction
 from lingraft.library.mixing import store
-from lingraft.measure.labels import short_codes
+from lingraft.measure.labels import probability, short_codes
 from lingraft.measure.output import STDOUT, print_table, put, require_places
 from lingraft.probe.search_found import Found, corrected, to_json
-from lingraft.probe.search_run import Wanted, search_direction, versions
+from lingraft.probe.search_run import Wanted, prepare, search_direction, versions
 from lingraft.probe.surface import search_svg
 
 SURE = 0.05
@@ -39,9 +39,13 @@ def search(
     """Do what `lingraft search` promises."""
     wanted = Wanted(**how)
     directions = [read_direction(word) for word in words]
+    if len(set(directions)) < len(directions):
+        raise LanguageError(f"`DIRECTION...` must name each direction once, but is {' '.join(words)} instead.")
     require_places(json_path, svg_path, wanted.store)
     lines = read_testset(testset, sorted({code for direction in directions for code in direction}), limit)
     library = open_library(path, base_id, device, dtype)
+    for direction in directions:  # what is wrong with the last one is said before the first is searched
+        prepare(library, direction, lines, wanted)
     found: list[Found] = []
     for direction in directions:
         with Bar() as shown:
@@ -70,7 +74,7 @@ def _save(library: Library, found: Found, testset: str, save: bool) -> None:
     elif save:
         click.echo(
             f"{found.direction} stays as it was: a gain of {gain.difference:+.2f} on {gain.lines} unseen lines may be "
-            f"chance (p {gain.adjusted:.3f}, and must be below {SURE}). More lines can tell.",
+            f"chance (p {probability(gain.adjusted)}, and must be below {SURE}). More lines can tell.",
             err=True,
         )
 
@@ -88,7 +92,7 @@ def _table(found: list[Found]) -> Table:
             "; ".join(f"{a:.2f}, {b:.2f}" for a, b in each.space.pairs(each.best.point).values()),
             f"{before.chrf:.1f} → {best.chrf:.1f}",
             f"{gain.difference:+.2f} ({gain.low:+.1f} … {gain.high:+.1f})",
-            f"{gain.adjusted:.3f}",
+            probability(gain.adjusted),
             f"{before.off_target:.1f} → {best.off_target:.1f}",
         )
     return table

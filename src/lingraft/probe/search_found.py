@@ -14,6 +14,7 @@ from lingraft.direction import Recipe
 from lingraft.library.mixing import Mixing
 from lingraft.measure.classes import chrf_of, statistics
 from lingraft.measure.contrast import interval
+from lingraft.measure.labels import probability
 from lingraft.measure.significance import holm
 from lingraft.probe.search import Trial, best
 from lingraft.probe.search_judge import Lines, Verdict
@@ -78,7 +79,8 @@ class Found:
         gain, (_, verdict) = self.gain, self.unseen
         found = {
             "chrf": f"{verdict.chrf:.2f} on {gain.lines} lines that the search did not see",
-            "gain": f"{gain.difference:+.2f}, 95 % from {gain.low:+.2f} to {gain.high:+.2f}, p {gain.adjusted:.3f}",
+            "gain": f"{gain.difference:+.2f}, 95 % from {gain.low:+.2f} to {gain.high:+.2f}, "
+            f"p {probability(gain.adjusted)}",
             "off target": f"{verdict.off_target:.1f} %",
             "search": f"{self.sampler} over {self.space.over} by {self.objective}, {len(self.trials)} trials, "
             f"{self.seen} lines",

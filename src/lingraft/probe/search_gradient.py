@@ -18,7 +18,7 @@ from lingraft.direction import Recipe
 from lingraft.fit.batch import collate, losses, pack
 from lingraft.library.mixing import Mixing
 from lingraft.probe.search import Trial
-from lingraft.probe.search_judge import Judge, Lines, Verdict
+from lingraft.probe.search_judge import Judge, Lines
 from lingraft.probe.search_space import Space
 
 _TOKENS = 2048  # padded tokens of a step
@@ -30,7 +30,7 @@ class Learning:
     """How the weights are learned."""
 
     epochs: int = 30
-    """How often all lines are seen; each is a trial."""
+    """How often all lines are seen; after each there is a trial."""
     rate: float = 0.05
     """Adam's learning rate."""
     seed: int = 0
@@ -55,7 +55,7 @@ def learn(
         advance: Told of the number of sentences that passed.
 
     Returns:
-        One trial per epoch: the weights that it began with, and the negated mean loss per token during it.
+        The weights to begin with and those after each epoch: trials by the negated mean loss per token of all lines.
     """
     rows = judge.rows(lines)
     numbers = {
@@ -63,13 +63,11 @@ def learn(
         for name, value in space.point(start).items()
     }
     optimiser = torch.optim.Adam(numbers.values(), lr=learning.rate)
-    trials = []
+    points = [_values(numbers)]
     with Routing(judge.base) as routing:
         for epoch in range(learning.epochs):
-            before = {name: float(value.detach()) for name, value in numbers.items()}
             batches = list(pack([rows], _TOKENS))
             random.Random(f"{learning.seed} {epoch}").shuffle(batches)
-            whole, tokens = 0.0, 0
             for packed in batches:
                 batch = collate(judge.base, packed)
                 routing.set([(_route(space, judge, numbers), len(packed))], batch.span)
@@ -79,11 +77,15 @@ def learn(
                 torch.nn.utils.clip_grad_norm_(numbers.values(), _CLIP)
                 optimiser.step()
                 _bound(space, numbers)
-                whole, tokens = whole + float(loss.detach()), tokens + sum(batch.answers)
                 if advance:
                     advance(len(packed))
-            trials.append(Trial(before, Verdict(-whole / tokens)))
-    return tuple(trials)
+            points.append(_values(numbers))
+    verdicts = judge.losses([Mixing(space.recipe(point)) for point in points], lines, advance)
+    return tuple(Trial(point, verdict) for point, verdict in zip(points, verdicts, strict=True))
+
+
+def _values(numbers: dict[str, Tensor]) -> dict[str, float]:
+    return {name: float(value.detach()) for name, value in numbers.items()}
 
 
 def _route(space: Space, judge: Judge, numbers: dict[str, Tensor]) -> Route:
@@ -92,7 +94,8 @@ def _route(space: Space, judge: Judge, numbers: dict[str, Tensor]) -> Route:
     of = {layer: pairs[unit] for unit, layers in space.units.items() for layer in layers}
     terms = []
     for term, role in zip(judge.route(Mixing(Recipe())), Role, strict=True):
-        weights = {site: of[site.stack, site.layer][role is Role.TARGET] for site in term.updates}
+        pair = {site: space.sites.get(site) or of[site.stack, site.layer] for site in term.updates}
+        weights = {site: weights[role is Role.TARGET] for site, weights in pair.items()}
         terms.append(term._replace(weights=weights))
     return tuple(terms)
 

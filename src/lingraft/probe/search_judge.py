@@ -168,6 +168,9 @@ class Judge:
                 if advance:
                     advance(1)
         return [
-            [join(parts, {at: answers[sentence] for at, sentence in parts.sentences()}) for parts in pieces]
+            [
+                join(parts, {at: answers[sentence] for at, sentence in parts.sentences()}, self.direction.target)
+                for parts in pieces
+            ]
             for answers in done
         ]

@@ -8,21 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from lingraft.atoms import ConfigError, DataError, Direction, Role
+from lingraft.atoms import ConfigError, DataError, Direction, LibraryError, Role
 from lingraft.corpus import TestSet
 from lingraft.direction import Recipe, attach
 from lingraft.library import Library
 from lingraft.library.mixing import Mixing, mixing, stored_directions
 from lingraft.library.using import router, steps
-from lingraft.measure.run import identifier
+from lingraft.measure.run import LEAST, identifier
 from lingraft.probe.search import Plan, Sampler, best, search
 from lingraft.probe.search_found import Found, gain
 from lingraft.probe.search_gradient import Learning, learn
 from lingraft.probe.search_judge import Advance, Judge, Lines, Verdict
 from lingraft.probe.search_space import Over, Space
 
-LEAST = 30
-"""Fewest lines; on fewer, a difference says nothing."""
 _OTHERS = 4  # recipes of other directions that are tried first
 _STORE = ".search.journal"  # in the library's folder; no reader of a library looks at it
 
@@ -76,29 +74,18 @@ def search_direction(
         DataError: There are too few lines.
         LibraryError: A language isn't installed, or the store cannot be used.
     """
-    lines = Lines(*(tuple(testset.lines[code]) for code in direction))
-    if len(lines) < LEAST:
-        raise DataError(f"`--testset` must have at least {LEAST} lines, but has {len(lines)} instead. Give more.")
+    made, seen, unseen = prepare(library, direction, testset, wanted)
     before = mixing(library, direction)
-    made = replace(before, via="direct", method=wanted.method or before.method)
-    seen, unseen = lines.parted()
-    if len(unseen) < LEAST // 3:
-        raise DataError(
-            f"`--testset` must leave at least {LEAST // 3} lines that the search does not see, but of {len(lines)} it "
-            f"leaves {len(unseen)}: every third, where those that share a sentence on either side count as one. "
-            "Give more different ones."
-        )
     judge = Judge(library, direction, identifier(library), wanted.batch)
-    space = Space.of(library.base.sites, wanted.over, wanted.groups)
+    own = before.recipe or library.recipe
+    space = Space.of(library.base.sites, wanted.over, wanted.groups, own.sites)
     total = len(space.grid(wanted.trials)) if wanted.sampler == "grid" else wanted.trials
+    total = total if wanted.sampler != "gradient" else 2 * total + 1  # each epoch's weights are looked at again
     generates = wanted.objective == "chrf" and wanted.sampler != "gradient"
     each = judge.sentences(seen) if generates else len(seen)
-    legs = steps(direction, before.via)
+    legs = steps(direction, before.via or "direct")
     advance = start(total * each + (1 + len(legs)) * judge.sentences(unseen))
     if wanted.sampler == "gradient":
-        if made.method != "linear":
-            raise ConfigError(f"`--sampler gradient` must come with linear merging, but the method is {made.method}.")
-        own = before.recipe or library.recipe
         trials = learn(space, judge, seen, own, Learning(wanted.trials, seed=wanted.seed), advance)
     else:
         score = judge.scores if generates else judge.losses
@@ -123,6 +110,43 @@ def search_direction(
         (now, then),
         gain(now, then, unseen),
     )
+
+
+def prepare(library: Library, direction: Direction, testset: TestSet, wanted: Wanted) -> tuple[Mixing, Lines, Lines]:
+    """Check what can be checked before a direction is searched.
+
+    Args:
+        library: The library with its base.
+        direction: The pair of languages.
+        testset: Dev lines of both.
+        wanted: How to search.
+
+    Returns:
+        How its candidates are made but for the weights; the lines to search on, and those that are kept from it.
+
+    Raises:
+        ConfigError: What is wanted cannot be.
+        DataError: There are too few lines.
+        LibraryError: A language isn't installed.
+    """
+    if lacking := [code for code in direction if not library.places.installed(code)]:
+        raise LibraryError(
+            f"`direction` must be of two languages of {library.path}, whose adapters it puts together, but {direction} "
+            f"has {lacking[0]}. It has {', '.join(library.languages()) or 'none'}."
+        )
+    before = mixing(library, direction)
+    made = replace(before, via="direct", method=wanted.method or before.method)
+    if wanted.sampler == "gradient" and made.method != "linear":
+        raise ConfigError(f"`--sampler gradient` must come with linear merging, but the method is {made.method}.")
+    lines = Lines(*(tuple(testset.lines[code]) for code in direction))
+    seen, unseen = lines.parted()
+    if len(unseen) < LEAST:
+        raise DataError(
+            f"`--testset` must leave at least {LEAST} lines that the search does not see, but of {len(lines)} it "
+            f"leaves {len(unseen)}: every third, where those that share a sentence on either side count as one. "
+            f"Give {3 * LEAST} different ones or more."
+        )
+    return made, seen, unseen
 
 
 def versions(library: Library, direction: Direction) -> str:

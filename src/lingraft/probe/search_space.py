@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
 
 from lingraft.atoms import ConfigError, Site
 from lingraft.direction import Recipe
+from lingraft.direction.recipe import Sites
 
 Over = Literal["ratio", "pair", "layers"]
 Layer = tuple[str, int]
@@ -25,15 +26,18 @@ class Space:
     over: Over
     units: Mapping[str, tuple[Layer, ...]]
     """Name → the layers that have one pair of weights; one unit unless over ``layers``."""
+    sites: Sites = field(default_factory=dict)
+    """The weights of single sites, which stay as they are."""
 
     @classmethod
-    def of(cls, sites: Iterable[Site], over: Over, groups: int = 3) -> Space:
+    def of(cls, sites: Iterable[Site], over: Over, groups: int = 3, kept: Sites | None = None) -> Space:
         """Return the space over the layers of some sites.
 
         Args:
             sites: The base's.
             over: What kind of space.
             groups: Over ``layers``, into how many groups of neighbours each stack is cut; 0: each layer is its own.
+            kept: Weights of single sites that no candidate changes.
 
         Returns:
             The space.
@@ -45,7 +49,7 @@ class Space:
             raise ConfigError(f"`groups` must be 0 or more, but is {groups} instead.")
         layers = sorted({(site.stack, site.layer) for site in sites})
         if over != "layers":
-            return cls(over, {"all": tuple(layers)})
+            return cls(over, {"all": tuple(layers)}, kept or {})
         units: dict[str, tuple[Layer, ...]] = {}
         for stack in sorted({stack for stack, _ in layers}):
             own = [layer for layer in layers if layer[0] == stack]
@@ -54,7 +58,7 @@ class Space:
                 part = own[i * len(own) // count : (i + 1) * len(own) // count]
                 first, last = part[0][1], part[-1][1]
                 units[f"{stack}.{first}" if first == last else f"{stack}.{first}-{last}"] = tuple(part)
-        return cls(over, units)
+        return cls(over, units, kept or {})
 
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -74,8 +78,9 @@ class Space:
         """Return the recipe that a point stands for."""
         pairs = {unit: (float(a), float(b)) for unit, (a, b) in self.pairs(point).items()}
         if self.over != "layers":
-            return Recipe(*pairs["all"])
-        return Recipe(layers={layer: pairs[unit] for unit, layers in self.units.items() for layer in layers})
+            return Recipe(*pairs["all"], sites=self.sites)
+        layers = {layer: pairs[unit] for unit, layers in self.units.items() for layer in layers}
+        return Recipe(layers=layers, sites=self.sites)
 
     def point(self, recipe: Recipe) -> dict[str, float]:
         """Return the point nearest to a recipe: the mean over the layers of each unit, within the bounds."""

@@ -50,8 +50,8 @@ def assemble(way: Way, pieces: Sequence[Pieces], done: Done) -> Answer:
     for parts in pieces:
         found = {position: next(left) for position, _ in parts.sentences()}
         depth = max(map(len, found.values()), default=1)
-        texts = [join(parts, {i: each[min(rank, len(each) - 1)] for i, each in found.items()}) for rank in range(depth)]
-        ranked.append(list(dict.fromkeys(texts)))
+        chosen = [{i: each[min(rank, len(each) - 1)] for i, each in found.items()} for rank in range(depth)]
+        ranked.append(list(dict.fromkeys(join(parts, each, way.direction.target) for each in chosen)))
     return Answer(
         tuple(texts[0] for texts in ranked), tuple(tuple(texts[1:]) for texts in ranked), way.versions, way.via
     )

@@ -78,7 +78,7 @@ def merge() -> None:
 @library_option
 @base_options
 @click.option("--testset", required=True, help="Line-parallel dev files, e.g. 'DIR/dev.{lang}.txt.gz'.")
-@click.option("--limit", type=click.IntRange(30), default=300, show_default=True, help="Use the first N lines.")
+@click.option("--limit", type=click.IntRange(90), default=300, show_default=True, help="Use the first N lines.")
 @click.option("--sampler", type=click.Choice(["gp", "tpe", "grid", "gradient"]), default="gp", show_default=True)
 @click.option("--trials", type=click.IntRange(1), default=30, show_default=True, help="Candidates, or epochs.")
 @click.option("--over", type=click.Choice(["ratio", "pair", "layers"]), default="pair", show_default=True)
@@ -99,5 +99,6 @@ def search() -> None:
     """Search the weights of directions (e.g. deu_Latn-fra_Latn) on dev sentences.
 
     A third of the sentences is kept from the search, and says what was gained. Run the same command again
-    after an interruption, and it goes on where it was.
+    after an interruption, and it goes on where it was; with more trials, it adds to those that are there. Learning by
+    gradient takes moments, and begins anew.
     """
