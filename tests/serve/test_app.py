@@ -171,6 +171,45 @@ def test_what_a_field_must_be_is_told_in_words(client, messages, told):
     assert (answer.status_code, answer.json()["error"]["message"]) == (400, told)
 
 
+@pytest.mark.parametrize(
+    ("path", "needed", "optional"),
+    [
+        ("/translate", {"q": "Hallo", **DE_FR}, ("format", "alternatives", "api_key", "x")),
+        (
+            "/v2/translate",
+            {"text": ["Hallo"], "target_lang": "FR"},
+            ("source_lang", "tag_handling", "ignore_tags", "formality", "glossary_id"),
+        ),
+        (
+            "/v1/chat/completions",
+            {"model": "de-fr", "messages": [{"role": "user", "content": "Hallo"}]},
+            ("stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "tools", "functions"),
+        ),
+    ],
+)
+def test_null_is_as_if_a_field_was_left_out_where_it_may_be(client, path, needed, optional):
+    ask = lambda **fields: client.post(path, json={**needed, **fields})
+    plain, nulls = ask(), ask(**dict.fromkeys(optional))
+    assert (nulls.status_code, nulls.json().keys()) == (200, plain.json().keys())
+    refused = ask(**dict.fromkeys(needed))
+    assert refused.status_code == 400
+    assert all(f"`{name}` must be " in refused.text for name in needed)
+
+
+def test_null_within_a_field_is_as_if_it_was_left_out_too(client):
+    parts = [{"type": "text", "text": None}, {"type": "text", "text": "Hallo"}]
+    body = {
+        "model": "de-fr",
+        "messages": [{"role": "user", "content": parts}],
+        "stream_options": {"include_usage": None},
+    }
+    answer = client.post("/v1/chat/completions", json=body)
+    assert answer.json()["choices"][0]["message"]["content"] == "[deu>fra] Hallo"
+    assert client.request("GET", "/v2/languages", json={"type": None}).status_code == 200
+    body["messages"][0]["role"] = None
+    assert client.post("/v1/chat/completions", json=body).status_code == 400
+
+
 @pytest.mark.parametrize("text", ["שלום לכולם", "これは日本語です", "Γειά σου Κόσμε", "Где здесь ближайший вокзал?"])
 def test_text_in_a_language_that_is_not_on_offer_is_refused(client, engine, text):
     engine.offered = ("deu_Latn", "eng_Latn", "epo_Latn", "fra_Latn", "por_Latn")

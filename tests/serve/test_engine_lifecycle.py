@@ -20,6 +20,7 @@ from lingraft.library import Library, withdrawn
 from lingraft.library.mixing import Mixing, store
 from lingraft.library.refusal import WEIGHTS
 from lingraft.serve.answers import Failed, Stopping
+from lingraft.serve.versions import Served
 
 LANGUAGES = ("deu_Latn", "epo_Latn", "fra_Latn")
 DE_FR = Direction("deu_Latn", "fra_Latn")
@@ -163,17 +164,70 @@ def test_a_new_language_is_served_at_once_and_a_removed_one_no_more(library):
     assert run(library, act) < 5  # 1 s is promised on a quiet machine
 
 
-def test_a_language_that_leaves_the_disk_while_it_is_asked_for_is_a_clear_error(library):
+def test_a_language_that_leaves_the_library_is_taken_out_when_it_is_looked_for(library, caplog):
     other = Library.open(library.path, library.base)
 
     async def act(engine):
         await asyncio.to_thread(other.remove, "deu_Latn")
-        with pytest.raises(AdapterError):
-            await engine.translate(["cold"], DE_FR)
-        await engine.remove("deu_Latn")
-        with pytest.raises(LibraryError):
-            await engine.translate(["cold"], DE_FR)
+        assert "deu_Latn" in engine.state().languages
+        asked = [asyncio.create_task(engine.translate(["cold"], DE_FR)) for _ in range(4)]
+        for told in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(told, LibraryError)
+            assert "must be in the library or known to its base" in str(told)
+        state = engine.state()
+        assert list(state.languages) == ["epo_Latn", "fra_Latn"]
+        assert "deu_Latn" not in state.offered
+        assert (state.broken, state.withdrawn) == ({}, ())
+        with pytest.raises(LibraryError, match="in use"):
+            await engine.remove("deu_Latn")
         assert (await engine.translate(["cold"], DIRECTIONS[1])).via == "direct"
+        await asyncio.to_thread(other.add, {"deu_Latn": shelves.module(library.base, "deu_Latn", 1)})
+        await engine.install("deu_Latn")
+        return await engine.translate(["cold"], DE_FR)
+
+    assert run(library, act).versions["deu_Latn.source"] == other.pointer("deu_Latn").source
+    logged = [(record.getMessage(), record.fields["language"]) for record in caplog.records]
+    assert logged == [("removed", "deu_Latn")]
+
+
+@pytest.mark.parametrize("trouble", ["files", "unmounted"])
+def test_what_is_missing_though_nobody_has_removed_it_stays_and_is_told_as_damaged(library, caplog, trouble):
+    async def act(engine):
+        if trouble == "files":
+            shutil.rmtree(library.places.folder("deu_Latn", Role.SOURCE))
+        else:
+            library.path.rename(library.path.with_name("away"))
+        for _ in range(2):
+            with pytest.raises(AdapterError):
+                await engine.translate(["cold"], DE_FR)
+        assert "deu_Latn" in engine.state().languages
+        assert "deu_Latn" in engine.state().broken
+
+    run(library, act)
+    logged = [record.getMessage() for record in caplog.records]
+    assert "broken" in logged
+    assert "removed" not in logged
+
+
+def test_a_language_that_has_left_the_library_is_not_told_as_damaged(library):
+    other = Library.open(library.path, library.base)
+    picture = Served.of(library)
+    other.remove("deu_Latn")
+    shutil.rmtree(library.places.folder("epo_Latn", Role.SOURCE))
+    assert list(picture.inspect(picture.pointers)) == ["epo_Latn"] == list(picture.broken)
+
+
+def test_what_is_in_memory_of_a_language_that_was_removed_is_still_served(library):
+    other = Library.open(library.path, library.base)
+
+    async def act(engine):
+        before = await engine.translate(["cold"], DE_FR)
+        await asyncio.to_thread(other.remove, "deu_Latn")
+        assert (await engine.translate(["cold"], DE_FR)).texts == before.texts
+        with pytest.raises(LibraryError):
+            await engine.translate(["cold"], Direction("fra_Latn", "deu_Latn"))
+        with pytest.raises(LibraryError):
+            await engine.translate(["cold"], DE_FR)  # it is out as a whole
 
     run(library, act)
 

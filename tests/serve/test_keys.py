@@ -3,6 +3,8 @@ from __future__ import annotations
 import hmac
 import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import fake
 import pytest
@@ -10,7 +12,8 @@ from click.testing import CliRunner
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
-from lingraft.atoms import ConfigError
+from lingraft.atoms import ConfigError, LibraryError
+from lingraft.atoms.durable import DRAFT
 from lingraft.serve import cli_keys
 from lingraft.serve import keys as keys_module
 from lingraft.serve.gate import PUBLIC
@@ -95,7 +98,9 @@ def test_a_key_that_is_added_leaves_the_mode_of_its_file(files, mode):
     assert stat.S_IMODE((folder / "keys").stat().st_mode) == mode
     keys = Keys(folder / "keys")
     assert [keys.who(key) for key in (made["keys"], done.stdout.strip())] == ["some-keys", "more"]
-    assert sorted(each.name for each in folder.iterdir()) == ["admin", "keys"]
+    assert sorted(each.name for each in folder.iterdir() if not each.name.startswith(".")) == ["admin", "keys"]
+    assert stat.S_IMODE((folder / ".keys.lock").stat().st_mode) == mode, "who may write the one may hold the other"
+    assert not list(folder.glob(f"{DRAFT}*"))
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
@@ -104,8 +109,8 @@ def test_a_key_that_is_added_leaves_owner_and_group_of_its_file(files):
     path.chmod(0o640)
     os.chown(path, 1234, 2345)
     add_key(path)
-    found = path.stat()
-    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 2345, 0o640)
+    for found in (path.stat(), path.with_name(".keys.lock").stat()):
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 2345, 0o640)
 
 
 @pytest.mark.parametrize(("owner", "group", "mode"), [(1, 0, 0o640), (0, 1, 0o600), (1, 1, 0o600)])
@@ -115,7 +120,7 @@ def test_an_owner_that_cannot_be_kept_is_told_and_no_other_group_reads(files, mo
     before, asked = path.stat(), []
 
     def chown(place, *ids):
-        asked.append(ids)
+        asked.append(place.name.startswith(DRAFT))
         raise PermissionError
 
     looks = cli_keys.Path.stat
@@ -129,8 +134,42 @@ def test_an_owner_that_cannot_be_kept_is_told_and_no_other_group_reads(files, mo
     monkeypatch.undo()
     assert "another owner or group" in done.stderr
     assert len(done.stdout.splitlines()) == 1
-    assert len(asked) == owner + group
+    assert asked.count(True) == owner + group
     assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_no_key_that_was_printed_is_lost_where_several_are_made_at_once(tmp_path, monkeypatch, capsys):
+    write = cli_keys.new_file
+
+    def slowly(*args, **more):
+        time.sleep(0.01)  # long enough for all others to have read the file
+        write(*args, **more)
+
+    monkeypatch.setattr(cli_keys, "new_file", slowly)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: cli_keys.serve_key(f"k{number}", tmp_path / "keys"), range(8)))
+    keys, made = Keys(tmp_path / "keys"), capsys.readouterr().out.split()
+    assert sorted(keys.who(key) or "lost" for key in made) == [f"k{number}" for number in range(8)]
+
+
+def test_a_name_that_two_ask_for_is_given_to_one(tmp_path, monkeypatch):
+    """The names that are there are read by whoever holds the file."""
+    path = tmp_path / "keys"
+    with cli_keys._writing(path):
+        monkeypatch.setattr(cli_keys, "_PATIENCE", 0.05)
+        done = CliRunner().invoke(serve_key, ["more", "--keys", str(path)])
+        assert isinstance(done.exception, ConfigError)
+        assert "must be free for a new key" in str(done.exception)
+        assert done.stdout == ""
+        path.write_text(make_key("more")[1].line)
+    done = CliRunner().invoke(serve_key, ["more", "--keys", str(path)])
+    assert "more is there already" in str(done.exception)
+
+
+def test_a_folder_that_is_missing_is_told_and_not_made(tmp_path):
+    done = CliRunner().invoke(serve_key, ["more", "--keys", str(tmp_path / "none" / "keys")])
+    assert isinstance(done.exception, LibraryError)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_read_is_told_once_and_read_again_when_it_can(files, monkeypatch, caplog):

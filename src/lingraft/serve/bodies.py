@@ -1,4 +1,4 @@
-"""Reading what clients send: JSON or a form, bounded, and refused where it is malformed."""
+"""Reading what clients send: JSON, a form or a query, bounded, and refused where it is malformed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from lingraft.serve.refusals import Refused
@@ -16,13 +16,24 @@ from lingraft.serve.refusals import Refused
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 MOST_FIELDS = 1_000
-"""Fields of a form."""
+"""Fields of a form and its query."""
 
 
 class Body(BaseModel):
-    """What a request may hold. Forms know only text, so "3" is 3; fields of later clients are ignored."""
+    """What a request may hold. Forms know only text, so "3" is 3; fields of later clients are ignored.
+
+    Some clients write null for what they do not set: a field that may be left out is left out then.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        needed = {name for name, field in cls.model_fields.items() if field.is_required()}
+        return {name: value for name, value in given.items() if value is not None or name in needed}
 
 
 B = TypeVar("B", bound=Body)
@@ -32,7 +43,7 @@ class Gone(Exception):  # noqa: N818
     """The client went away before it had sent its request."""
 
 
-async def receive_body(receive: Receive, headers: Mapping[str, str], most: int, slow: float) -> bytes:
+async def receive_body(receive: Receive, headers: Mapping[str, str], most: int, slow: float, before: int = 0) -> bytes:
     """Return the body of a request.
 
     Args:
@@ -40,6 +51,7 @@ async def receive_body(receive: Receive, headers: Mapping[str, str], most: int, 
         headers: The request's, names in small letters.
         most: Most bytes.
         slow: Seconds that the client may take.
+        before: Bytes of fields that came in the query, which count as well.
 
     Returns:
         The bytes.
@@ -53,7 +65,7 @@ async def receive_body(receive: Receive, headers: Mapping[str, str], most: int, 
             415, "a body must be sent as it is, but is compressed. Leave out `Content-Encoding`.", code="body"
         )
     length = headers.get("content-length", "0")
-    if length.isascii() and length.isdecimal() and int(length[:20]) > most:
+    if length.isascii() and length.isdecimal() and before + int(length[:20]) > most:
         _too_long(most)
     found = bytearray()
     try:
@@ -63,7 +75,7 @@ async def receive_body(receive: Receive, headers: Mapping[str, str], most: int, 
                 if message["type"] == "http.disconnect":
                     raise Gone
                 found += message.get("body", b"")
-                if len(found) > most:
+                if before + len(found) > most:
                     _too_long(most)
                 if not message.get("more_body", False):
                     return bytes(found)
@@ -71,32 +83,36 @@ async def receive_body(receive: Receive, headers: Mapping[str, str], most: int, 
         raise Refused(408, f"a body must arrive within {slow:g} s, but is not there yet.", code="body") from None
 
 
-async def read_fields(body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a body.
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Say whether a body is JSON, or would be if there was one."""
+    kind = _kind(headers)
+    return kind == "application/json" or kind.endswith("+json")
+
+
+async def read_fields(body: bytes, headers: Mapping[str, str], query: bytes = b"") -> dict[str, Any]:
+    """Return the fields of a request.
 
     Args:
         body: The bytes.
         headers: The request's.
+        query: What may hold fields as well, where the body is no JSON; those of the body go before them.
 
     Returns:
-        Name → value. In a form a value is a text, or several if the name comes again.
+        Name → value. In a form or query a value is a text, or several if the name comes again.
 
     Raises:
         Refused: It is of another type than JSON or a form, or malformed.
     """
-    if not body:
-        return {}
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json" or kind.endswith("+json"):
+    if body and is_json(headers):
         return _read_json(body)
-    if kind == "application/x-www-form-urlencoded":
-        try:
-            pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
-        except ValueError:
-            raise Refused(400, "the body must be a form in UTF-8, but is not.", code="body") from None
-        return _gather(pairs)
-    if kind == "multipart/form-data":
-        return _gather(await _read_parts(body, headers))
+    queried = _read_pairs(query, "query", MOST_FIELDS)
+    if not body:
+        return _gather(queried)
+    left = MOST_FIELDS - len(queried)
+    if _kind(headers) == "application/x-www-form-urlencoded":
+        return {**_gather(queried), **_gather(_read_pairs(body, "body", left))}
+    if _kind(headers) == "multipart/form-data":
+        return {**_gather(queried), **_gather(await _read_parts(body, headers, left))}
     raise Refused(415, "`Content-Type` must be application/json or a form's, but is another.", code="body")
 
 
@@ -148,6 +164,10 @@ def _must(problem: ErrorDetails) -> str:
     return f"have {bound[0]} {most} item{'' if most == 1 else 's'}, but has {'more' if actual is None else actual}"
 
 
+def _kind(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _read_json(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body.decode("utf-8-sig"), parse_constant=_no_number)
@@ -160,16 +180,21 @@ def _read_json(body: bytes) -> dict[str, Any]:
     return found
 
 
-async def _read_parts(body: bytes, headers: Mapping[str, str]) -> list[tuple[str, str]]:
+def _read_pairs(form: bytes, where: str, most: int) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(form.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=most)
+    except ValueError:
+        raise Refused(400, f"the {where} must be a form in UTF-8, but is not.", code="body") from None
+
+
+async def _read_parts(body: bytes, headers: Mapping[str, str], most: int) -> list[tuple[str, str]]:
     from starlette.datastructures import Headers
     from starlette.formparsers import MultiPartException, MultiPartParser
 
     async def stream() -> Any:
         yield body
 
-    parser = MultiPartParser(
-        Headers(dict(headers)), stream(), max_files=0, max_fields=MOST_FIELDS, max_part_size=len(body)
-    )
+    parser = MultiPartParser(Headers(dict(headers)), stream(), max_files=0, max_fields=most, max_part_size=len(body))
     try:
         form = await parser.parse()
         pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]

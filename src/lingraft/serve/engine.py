@@ -18,7 +18,7 @@ from lingraft.serve.answers import Answer, Failed, State, Stopping
 from lingraft.serve.engine_worker import CANARY, CANARY_TOKENS, Worker
 from lingraft.serve.pace import Pace
 from lingraft.serve.queue import Queue, Request
-from lingraft.serve.versions import Served, Way
+from lingraft.serve.versions import MISSING, Served, Way
 
 MOST_ALTERNATIVES = 8
 _LOADERS = 4
@@ -115,9 +115,15 @@ class Engine:
         """
         if not 0 <= alternatives <= MOST_ALTERNATIVES:
             raise ConfigError(f"`alternatives` must be from 0 to {MOST_ALTERNATIVES}, but is {alternatives} instead.")
-        self._require_running()
-        self._queue.check(texts, self._preparing)
-        return await self._answer(lambda: self._way(direction, via), texts, alternatives + 1)
+        while True:
+            self._require_running()
+            self._queue.check(texts, self._preparing)
+            served = self._served
+            try:
+                return await self._answer(lambda: self._way(direction, via), texts, alternatives + 1)
+            except AdapterError as error:
+                if error.code != MISSING or not await self._take_out_removed(served):
+                    raise
 
     def check(self) -> None:
         """Refuse now what would be refused of any request, even of the shortest text.
@@ -214,6 +220,13 @@ class Engine:
             if wanted is None or pointer != proved:  # somebody else has changed it meanwhile
                 return await self._install(language)
             return await self._serve(language, pointer, wanted)
+
+    async def _take_out_removed(self, served: Served) -> bool:
+        """Serve no more what was removed from the library, and say whether others than ``served`` are served now."""
+        async with self._changing:
+            self._require_running()
+            self._served = await self._load(partial(parts.without_removed, self._served))
+            return self._served is not served
 
     def _require_running(self) -> None:
         if self._stopping:

@@ -90,6 +90,21 @@ def tell_damaged(served: Served, languages: Iterable[str]) -> None:
         logs.write("broken", level=logging.ERROR, language=language, detail=why)
 
 
+def without_removed(served: Served) -> Served:
+    """Return what is served without the languages that somebody has removed from the library, and log them.
+
+    Args:
+        served: What is served.
+
+    Returns:
+        The same without them; ``served`` itself where there are none.
+    """
+    removed = served.removed()
+    for language in sorted(removed):
+        logs.write("removed", level=logging.WARNING, language=language)
+    return served.without(removed) if removed else served
+
+
 def keep_withdrawn(library: Library, language: str, out: bool) -> bool:
     """Write down that a language is taken out, or in again, for when the service is started anew.
 

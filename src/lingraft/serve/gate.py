@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 from lingraft.atoms import AdapterError, ConfigError, LingraftError
 from lingraft.serve import logs
-from lingraft.serve.bodies import Gone, Receive, read_fields, receive_body
+from lingraft.serve.bodies import Gone, Receive, is_json, read_fields, receive_body
 from lingraft.serve.keys import Keys
 from lingraft.serve.limits import Limits
 from lingraft.serve.metrics import Metrics
@@ -43,6 +43,8 @@ PUBLIC = frozenset(
 """Paths that may be read without a key: the page and what it shows before anyone has typed a key."""
 TRANSLATES = frozenset({"/translate", "/v1/chat/completions", "/v2/translate"})
 """Paths that texts are sent to, by POST."""
+QUERIED = frozenset({"/detect", "/translate"})
+"""Paths whose fields may come in the query of a POST, as LibreTranslate takes them, too."""
 _SCHEMES = ("bearer ", "deepl-auth-key ")
 _GONE = 499
 """As nginx counts requests whose client did not wait."""
@@ -57,7 +59,7 @@ class Caller:
     name: str | None
     """The key's name."""
     fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """The body."""
+    """What the body holds, or the query."""
 
 
 @dataclass
@@ -151,8 +153,11 @@ class Gate:
             caller = self._admit(scope, admin, key, answer)
             if scope["method"] == "POST" and path in TRANSLATES:
                 self.check()
-        body = await receive_body(receive, headers, self.limits.settings.body, self.limits.settings.slow)
-        fields = {} if public else await read_fields(body, headers)
+        queried = scope["method"] == "POST" and path in QUERIED and not is_json(headers)
+        query: bytes = scope.get("query_string", b"") if queried else b""
+        settings = self.limits.settings
+        body = await receive_body(receive, headers, settings.body, settings.slow, len(query))
+        fields = {} if public else await read_fields(body, headers, query)
         if caller is None:
             caller = self._admit(scope, admin, _key_of_fields(scope, fields), answer)
         scope["lingraft"] = replace(caller, fields=MappingProxyType(fields))

@@ -13,12 +13,15 @@ from lingraft.atoms import AdapterError, ConfigError, Direction, LanguageError, 
 from lingraft.base import Base
 from lingraft.delta import Route
 from lingraft.library import Library, Pointer
+from lingraft.library.places import LANGUAGES, Places
 from lingraft.library.using import offered, router, steps, usual_via
 from lingraft.library.withdrawn import withdrawn
 from lingraft.serve.answers import BASE, DIRECT, PIVOT
 
 WAYS = 256
 """How many ways are remembered, the latest ones."""
+MISSING = "adapter.missing"
+"""The code of an error: a file of an adapter is not there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +104,28 @@ class Served:
         out = self.withdrawn - {language} if pointer else self.withdrawn | {language}
         return Served(self.library, {**pointers, **({language: pointer} if pointer else {})}, broken, out)
 
+    def removed(self) -> frozenset[str]:
+        """Return which of the languages that are served have left the library on disk.
+
+        Returns:
+            Their codes; none where the library itself is away, as one on a disk that was unmounted.
+        """
+        places = Places(self.library.path)
+        if not (places.path / LANGUAGES).is_dir():
+            return frozenset()
+        return frozenset(language for language in self.pointers if not places.installed(language))
+
+    def without(self, removed: frozenset[str]) -> Served:
+        """Return the same without languages that have left the library."""
+        pointers = {code: each for code, each in self.pointers.items() if code not in removed}
+        broken = {code: why for code, why in self.broken.items() if code not in removed}
+        return Served(self.library, pointers, broken, self.withdrawn - removed)
+
     def inspect(self, languages: Iterable[str]) -> dict[str, str]:
         """Look at the files of languages, and note those that are damaged; nothing is kept in memory.
 
         Args:
-            languages: Codes; those that are not served are passed over.
+            languages: Codes; those that are not served, or have left the library, are passed over.
 
         Returns:
             What was found that was not known: language → what is wrong.
@@ -116,6 +136,8 @@ class Served:
                 try:
                     self.library.check_version(language, role, self.pointers[language].of(role))
                 except (AdapterError, LibraryError) as error:
+                    if error.code == MISSING and language in self.removed():
+                        continue
                     found[language] = self.broken[language] = f"{language}.{role}: {error}"
         return found
 

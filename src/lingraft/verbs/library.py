@@ -152,7 +152,11 @@ def rollback() -> None:
 @library_option
 @does("lingraft.library.cli:remove")
 def remove() -> None:
-    """Remove a language from a library; all others stay as they are."""
+    """Remove a language from a library; all others stay as they are.
+
+    A service that runs goes on with the adapters that it has in memory. When it looks for others of the language on
+    disk, it takes it out of what it serves. To end it at once, first send it DELETE /admin/languages/CODE.
+    """
 
 
 @click.command()
