@@ -122,7 +122,7 @@ def test_choices_are_those_that_the_code_knows(words, option, known):
 def test_defaults_are_those_that_the_code_knows():
     given = {(words, param.name): param for words, each in commands().items() for param in each.params}
     assert tuple(given["measure", "vias"].default.split(",")) == VIAS
-    assert given["search", "limit"].type.min == LEAST
+    assert given["search", "limit"].type.min == 3 * LEAST
     for field in dataclasses.fields(Wanted):
         assert given["search", field.name].default == field.default, field.name
 

@@ -158,7 +158,7 @@ def test_a_failed_write_keeps_the_old_file(
     ("languages", "vias", "error", "match"),
     [
         (LANGUAGES, ("pivto",), ConfigError, "Did you mean 'pivot'"),
-        (LANGUAGES, (), DataError, "at least one via"),
+        (LANGUAGES, (), ConfigError, "but is empty"),
         (("deu_Latn",), ("direct",), DataError, "at least two"),
         (("deu_Latn", "deu_Latn"), ("direct",), DataError, "different"),
         (("deu_Latn", "fra_Latn"), ("direct",), DataError, "must hold fra_Latn"),

@@ -31,7 +31,10 @@ def test_the_table_gives_way_to_json(capsys):
 
 
 def test_places_are_looked_at_before_the_work(tmp_path):
-    require_places(None, STDOUT, tmp_path / "new")
+    require_places(None, None, tmp_path / "new")
+    require_places(STDOUT, tmp_path / "new")
+    with pytest.raises(DataError, match="`-` must be where JSON goes"):
+        require_places(None, STDOUT)
     for path in (tmp_path, tmp_path / "none" / "x"):
         with pytest.raises(DataError, match="must be a file in a folder that exists"):
             require_places(path)

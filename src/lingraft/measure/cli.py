@@ -24,7 +24,7 @@ from lingraft.library.places import LANGUAGES, SCORES_FILE
 from lingraft.measure.output import STDOUT, print_table, put, require_places
 from lingraft.measure.report import html_report
 from lingraft.measure.results import Results
-from lingraft.measure.row import VIAS
+from lingraft.measure.row import VIAS, require_vias
 from lingraft.measure.run import LEAST, Step, choose_languages, choose_vias, measure_library, sample
 from lingraft.measure.table import table
 
@@ -70,8 +70,7 @@ def measure(
     if wanted and len(set(wanted)) < len(wanted):
         raise LanguageError(f"`--languages` must name each language once, but is {languages!r} instead.")
     ways = tuple(vias.replace(",", " ").split())
-    if not ways or set(ways) - set(VIAS):
-        raise ConfigError(f"`--via` must hold some of {', '.join(VIAS)}, but is {vias!r} instead.")
+    require_vias(ways)
     if weights and (recipe or method):
         raise ConfigError("`recipe.source=…` must not come with `--recipe` or `--method`, but does. Drop one.")
     if choose and not {"direct", "pivot"} <= set(ways):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 import itertools
 import platform
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import lingraft
-from lingraft.atoms import ENGLISH, ConfigError, DataError, Direction
+from lingraft.atoms import ENGLISH, DataError, Direction
 from lingraft.corpus.profile import Identifier
 from lingraft.measure.results import Results
-from lingraft.measure.row import VIAS, Row
+from lingraft.measure.row import VIAS, Row, require_vias
 from lingraft.measure.scores import Scorer, bleu_tokenizer
 
 Key = tuple[Direction, str]  # direction, via
@@ -185,15 +184,11 @@ def _checked(
     lines: Mapping[str, Sequence[str]], languages: Sequence[str], identifier: Identifier, vias: Sequence[str]
 ) -> dict[str, list[str]]:
     """Return the lines of `languages`; every reason to fail comes here, before anything is translated."""
-    for via in vias:
-        if via not in VIAS:
-            near = difflib.get_close_matches(via, VIAS, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"`vias` must be among {', '.join(VIAS)}, but holds {via!r} instead.{hint}")
-    if len(set(languages)) != len(languages) or len(languages) < 2 or not vias:
+    require_vias(vias)
+    if len(set(languages)) != len(languages) or len(languages) < 2:
         raise DataError(
-            f"`languages` must be at least two different ones, with at least one via, but are {', '.join(languages)}"
-            f" with {len(vias)} instead. Name two languages or more."
+            f"`languages` must be at least two different ones, but are {', '.join(languages)} instead. "
+            "Name two languages or more."
         )
     for language in languages:
         if language not in lines:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lingraft.atoms import DataError
+from lingraft.atoms import ConfigError, DataError
 
 VIAS = ("base", "direct", "pivot")
 """The base alone, the composed adapters, and two steps through English with the same adapters."""
 
 GROUPS = ("without_pivot", "into_pivot", "out_of_pivot")
 """The directions by where the pivot language (English) stands."""
+
+
+def require_vias(vias: Sequence[str]) -> None:
+    """Check the vias that somebody asks for.
+
+    Args:
+        vias: Any of `VIAS`, in any order.
+
+    Raises:
+        ConfigError: If there is none, or one that isn't known.
+    """
+    if not vias:
+        raise ConfigError(f"`via` must be among {', '.join(VIAS)}, but is empty.")
+    for via in vias:
+        if via not in VIAS:
+            near = difflib.get_close_matches(via, VIAS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"`via` must be among {', '.join(VIAS)}, but holds {via!r} instead.{hint}")
 
 
 @dataclass(frozen=True)

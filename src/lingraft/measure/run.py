@@ -50,7 +50,7 @@ def choose_languages(library: Library, testset: TestSet, wanted: Sequence[str] |
         DataError: If fewer than two are asked for, or fewer than two can be measured.
     """
     if wanted and len(wanted) < 2:
-        raise DataError(f"`--languages` must name two or more, but names {wanted[0]} alone.")
+        raise DataError(f"`--languages` must name at least two, but names {wanted[0]} alone.")
     there = dict.fromkeys((*library.languages(), ENGLISH))
     chosen = tuple(wanted or (code for code in there if code in testset.lines))
     if len(chosen) < 2:
