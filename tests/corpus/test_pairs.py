@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lingraft.atoms import DataError
-from lingraft.corpus import Pairs, between, clean, overlap, read, split_dev
+from lingraft.corpus import between, clean, overlap, read
 
 ROWS = [("Hallo", "Hello"), ("Ja", "Yes"), ("Guten Tag", "Good day")]
 TSV = "".join(f"{left}\t{right}\n" for left, right in ROWS)
@@ -24,10 +24,6 @@ def put(folder, name, text):
 
 def rows(pairs):
     return list(zip(pairs.left, pairs.right, strict=True))
-
-
-def made(left, right):
-    return Pairs("deu_Latn", "eng_Latn", tuple(left), tuple(right), "made")
 
 
 @pytest.mark.parametrize("end", ["", ".gz"])
@@ -149,6 +145,37 @@ def test_cleaning_keeps_what_is_just_short_enough_and_names_that_are_the_same():
     assert repr(pairs) == "Pairs(deu_Latn-eng_Latn: 4 rows from made)"
 
 
+@pytest.mark.parametrize("blank", ["\u200b", "\ufeff", "\u00ad", " \u200b\u2060 ", "\u200d", "\ufeff \ufeff"])
+def test_a_side_that_nobody_sees_is_empty(blank):
+    pairs = clean("deu_Latn", "eng_Latn", ["ja", blank, "nein"], ["yes", "soft", blank], "made")
+    assert (rows(pairs), pairs.dropped) == ([("ja", "yes")], {"empty": 2})
+
+
+def test_joiners_within_a_text_stay_and_a_byte_order_mark_before_it_goes():
+    text = "می\u200cخواهم क्\u200dष a\u00adb"
+    pairs = clean("eng_Latn", "pes_Arab", ["\ufeffI want", " \ufeff \ufeffto"], [text, "b\ufeffc"], "made")
+    assert rows(pairs) == [("I want", text), ("to", "b\ufeffc")]
+
+
+@pytest.mark.parametrize("layout", ["tsv", "moses", "jsonl"])
+def test_files_put_together_keep_no_byte_order_mark(tmp_path, layout):
+    parts = ROWS[:1], ROWS[1:]
+    tsv = "".join("\ufeff" + "".join(f"{a}\t{b}\n" for a, b in part) for part in parts)
+    put(tmp_path, f"{STEM}.tsv", tsv + "\ufeff\n")
+    put(tmp_path, f"{STEM}.deu_Latn.moses", "".join("\ufeff" + "".join(f"{a}\n" for a, _ in part) for part in parts))
+    put(tmp_path, f"{STEM}.eng_Latn.moses", "".join("\ufeff" + "".join(f"{b}\n" for _, b in part) for part in parts))
+    lines = ["".join(json.dumps({"de": a, "en": b}) + "\n" for a, b in part) for part in parts]
+    put(tmp_path, f"{STEM}.jsonl", "".join("\ufeff" + line for line in lines))
+    pattern = {"tsv": "{a}-{b}.tsv", "moses": "{a}-{b}.{lang}.moses", "jsonl": "{a}-{b}.jsonl"}[layout]
+    assert rows(read(f"{tmp_path}/{pattern}", ["deu_Latn"])[0]) == ROWS
+
+
+def test_a_nul_that_json_spells_out_is_refused_with_its_line(tmp_path):
+    put(tmp_path, f"{STEM}.jsonl", '{"de": "a", "en": "b"}\n{"de": "c \\u0000", "en": "d"}\n')
+    with pytest.raises(DataError, match=r"jsonl must be text, but line 2 holds a NUL character\. Remove it\."):
+        read(f"{tmp_path}/{{a}}-{{b}}.jsonl", ["deu_Latn"])
+
+
 @given(st.lists(st.tuples(st.text(max_size=6), st.text(max_size=6)), min_size=1, max_size=20))
 def test_cleaning_twice_is_cleaning_once_and_no_row_goes_uncounted(texts):
     try:
@@ -157,39 +184,6 @@ def test_cleaning_twice_is_cleaning_once_and_no_row_goes_uncounted(texts):
         return
     assert len(once) + sum(once.dropped.values()) == len(texts)
     assert clean("deu_Latn", "eng_Latn", once.left, once.right, "made") == once
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=20, max_size=60, unique=True), st.integers()
-)
-def test_a_split_shares_no_sentence_and_depends_on_sentences_and_seed_alone(numbers, seed):
-    pairs = made([f"d{a}" for a, _ in numbers], [f"e{b}" for _, b in numbers])
-    try:
-        train, dev = split_dev(pairs, 0.1, 5, seed)
-    except DataError:
-        return
-    assert len(dev) == min(5, round(0.1 * len(pairs)))
-    assert not set(train.left) & set(dev.left)
-    assert not set(train.right) & set(dev.right)
-    assert set(rows(train)) | set(rows(dev)) <= set(rows(pairs))
-    assert (train, dev) == split_dev(pairs, 0.1, 5, seed)
-    turned = split_dev(pairs.pick(reversed(range(len(pairs)))), 0.1, 5, seed)
-    assert [sorted(rows(part)) for part in turned] == [sorted(rows(part)) for part in (train, dev)]
-
-
-def test_another_seed_holds_out_others_and_few_rows_are_refused():
-    pairs = made([f"d{i}" for i in range(200)], [f"e{i}" for i in range(200)])
-    assert split_dev(pairs, 0.1, 50, 1)[1] != split_dev(pairs, 0.1, 50, 2)[1]
-    with pytest.raises(DataError, match=r"at least 20 rows .* has 10\. Give --dev"):
-        split_dev(pairs.pick(range(10)), 0.1, 50, 1)
-    with pytest.raises(DataError, match="all recur"):
-        split_dev(made(["always"] * 30, [f"e{i}" for i in range(30)]), 0.05, 400, 1)
-
-
-def test_overlap_counts_shared_rows():
-    pairs = made(["a", "b", "c"], ["A", "B", "C"])
-    assert overlap(pairs, made(["b", "C", "d", "e"], ["B", "x", "D", "a"])) == 3  # on either side, case aside
-    assert overlap(pairs, pairs) == len(pairs)
 
 
 def test_real_text(shared_data):

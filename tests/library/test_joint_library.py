@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,31 @@ def test_english_takes_part_where_it_has_adapters(base, tmp_path):
     assert not any(update.A.requires_grad for update in english.updates.values())
     (route,) = out.routes([Direction(ENGLISH, "epo_Latn")])
     assert [term.updates for term in route[1:]] == [later.context.bank[AdapterName(ENGLISH, Role.SOURCE)].updates]
+
+
+def test_without_dev_text_it_is_judged_on_no_sentence_that_it_trains_on(tmp_path):
+    """The text is parallel line by line, as much text between many languages is."""
+    base = tiny.load("llama", layers=1)
+    for a, b in combinations(sorted(LANGUAGES), 2):
+        rows = "".join(f"{a[:3]} {i} c\t{b[:3]} {i} c\n" for i in range(60))
+        (tmp_path / f"{a}-{b}.tsv").write_text(rows + (f"{a[:3]} 1 c\tmore {b}\n" * (a == "deu_Latn")))
+    pattern = str(tmp_path / "{a}-{b}.tsv")
+    seed = next(n for n in range(200) if _holds(pattern, base, n, "deu 1 c"))
+    wanted = plan_joint(base, LANGUAGES, pattern, None, REGIME.model_copy(update={"seed": seed}))
+    for language in wanted.languages:
+        trained, judged = (
+            {line for text in texts if language in (text.a, text.b) for line in text.of(language)}
+            for texts in (wanted.corpus, wanted.dev)
+        )
+        assert (bool(judged), trained & judged) == (True, set())
+    assert any("left out 1 that share a sentence with rows held out for dev" in note for note in wanted.notes)
+    given = plan_joint(base, LANGUAGES[:2], pattern, pattern, REGIME)
+    assert any("the training text and its dev text" in note for note in given.notes)
+
+
+def _holds(pattern: str, base, seed: int, line: str) -> bool:
+    wanted = plan_joint(base, LANGUAGES, pattern, None, REGIME.model_copy(update={"seed": seed}))
+    return any(line in text.left for text in wanted.dev)
 
 
 def test_what_is_no_library_is_refused_before_training(base, tmp_path):

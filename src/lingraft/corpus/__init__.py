@@ -1,7 +1,8 @@
 """Parallel text → cleaned, split rows; test sets; language profiles; the phrasebook."""
 
-from lingraft.corpus.pairs import Pairs, between, clean, overlap, read, remarks, split_dev
+from lingraft.corpus.pairs import Pairs, between, clean, read
 from lingraft.corpus.profile import Identifier, Profile
+from lingraft.corpus.split import overlap, remarks, split_dev, split_together
 from lingraft.corpus.suspicion import suspicions
 from lingraft.corpus.testset import TestSet, read_testset
 
@@ -17,5 +18,6 @@ __all__ = [
     "read_testset",
     "remarks",
     "split_dev",
+    "split_together",
     "suspicions",
 ]

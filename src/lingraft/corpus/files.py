@@ -10,9 +10,14 @@ from pathlib import Path
 from lingraft.atoms import DataError
 from lingraft.atoms.languages import find
 
+MARK = "\ufeff"
+"""The byte order mark, which is no part of a text."""
+
 
 def lines(path: Path) -> list[str]:
-    """Return the lines of a UTF-8 file, decompressed where its name ends in ``.gz``; line ends are taken off.
+    """Return the lines of a UTF-8 file, decompressed where its name ends in ``.gz``.
+
+    Line ends are taken off, and so are byte order marks: files that were put together have one wherever one began.
 
     Args:
         path: The file.
@@ -39,16 +44,19 @@ def lines(path: Path) -> list[str]:
     if not data.strip():
         raise DataError(f"{path} must hold text, but is empty.")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path} must be UTF-8, but line {number} is not. Convert it, e.g. with iconv.") from None
     if "\0" in text:
-        number = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path} must be text, but line {number} holds a NUL character. Remove it.")
+        raise _holds_nul(path, text.count("\n", 0, text.index("\0")) + 1)
     # Only line feeds end a line: other separators occur within sentences.
     found = text.split("\n")
-    return [line.removesuffix("\r") for line in (found[:-1] if found[-1] == "" else found)]
+    return [line.lstrip(MARK).removesuffix("\r") for line in (found[:-1] if found[-1] == "" else found)]
+
+
+def _holds_nul(path: Path, number: int) -> DataError:
+    return DataError(f"{path} must be text, but line {number} holds a NUL character. Remove it.")
 
 
 def two_columns(path: Path) -> tuple[list[str], list[str]]:
@@ -88,7 +96,8 @@ def json_columns(path: Path, a: str, b: str) -> tuple[list[str], list[str]]:
         The texts in ``a`` and in ``b``.
 
     Raises:
-        DataError: As ``lines``; or if a line is no object, names a language twice, or none has both.
+        DataError: As ``lines``; or if a line is no object, spells out a NUL, names a language twice, or none has
+            both.
     """
     left: list[str] = []
     right: list[str] = []
@@ -110,6 +119,8 @@ def json_columns(path: Path, a: str, b: str) -> tuple[list[str], list[str]]:
                     f"{path} must name {code} once in each line, but line {number} has {' and '.join(keys)}."
                 )
             text = value[keys[0]] if keys else None
+            if isinstance(text, str) and "\0" in text:  # written as an escape
+                raise _holds_nul(path, number)
             column.append(text if isinstance(text, str) else "")
     if not any(x and y for x, y in zip(left, right, strict=True)):
         raise DataError(f"{path} must have texts in {a} and {b}, but no line has both. Use the codes as keys.")

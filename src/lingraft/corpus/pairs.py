@@ -1,8 +1,7 @@
-"""Parallel text of two languages: read, cleaned, split."""
+"""Parallel text of two languages: read and cleaned."""
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -180,75 +179,13 @@ def clean(a: str, b: str, left: Sequence[str], right: Sequence[str], origin: str
 
 
 def normal(text: str) -> str:
-    """Return a text as one line, stripped and in composed form (NFC); half a surrogate pair becomes �."""
+    """Return a text as one line, stripped and in composed form (NFC).
+
+    Half a surrogate pair becomes �. A text of characters that nobody sees is empty; within a text they stay, since some
+    scripts need joiners.
+    """
     whole = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return " ".join(unicodedata.normalize("NFC", whole).split("\n")).replace("\t", " ").replace("\r", " ").strip()
-
-
-def split_dev(pairs: Pairs, share: float, most: int, seed: int) -> tuple[Pairs, Pairs]:
-    """Hold out some rows, with all rows that share a sentence with them left out of training.
-
-    Args:
-        pairs: The rows.
-        share: How large a part to hold out.
-        most: The most rows to hold out.
-        seed: Another seed holds out others.
-
-    Returns:
-        (train, dev); which rows go where depends on the sentences and the seed alone.
-
-    Raises:
-        DataError: If too few rows are there to hold any out.
-    """
-    wanted = min(most, round(share * len(pairs)))
-    if wanted < 1 or len(pairs) < 20:
-        raise DataError(
-            f"{pairs.origin} must have at least 20 rows to hold some out for dev, but has {len(pairs)}. Give --dev."
-        )
-    order = sorted(range(len(pairs)), key=lambda i: _hash(seed, pairs.left[i], pairs.right[i]))
-    dev = order[:wanted]
-    left, right = {pairs.left[i] for i in dev}, {pairs.right[i] for i in dev}
-    held = set(dev)
-    train = [
-        i for i in range(len(pairs)) if i not in held and pairs.left[i] not in left and pairs.right[i] not in right
-    ]
-    if not train:
-        raise DataError(
-            f"{pairs.origin} must have rows left for training, but its few sentences all recur. Give --dev."
-        )
-    return pairs.pick(train), pairs.pick(sorted(dev))
-
-
-def _hash(seed: int, *texts: str) -> bytes:
-    return hashlib.sha256("\t".join((str(seed), *texts)).encode()).digest()
-
-
-def overlap(one: Pairs, other: Pairs) -> int:
-    """Return how many rows of ``other`` share a sentence with ``one``, on either side, letter case aside."""
-
-    def sentences(code: str) -> set[str]:
-        return {line.lower() for line in one.of(code)}
-
-    left, right = sentences(other.a), sentences(other.b)
-    return sum(x.lower() in left or y.lower() in right for x, y in zip(other.left, other.right, strict=True))
-
-
-def remarks(corpus: Iterable[Pairs], dev: Iterable[Pairs] = ()) -> list[str]:
-    """Return what whoever gave some text should know of it.
-
-    Args:
-        corpus: Training text.
-        dev: Dev text that was given, and not held out of it.
-
-    Returns:
-        A line for each text of which rows were left out, and one for each that shares sentences with its dev text.
-    """
-    held_out = {(pairs.a, pairs.b): pairs for pairs in dev}
-    lines, warnings = [], []
-    for pairs in corpus:
-        if why := ", ".join(f"{count} {reason}" for reason, count in pairs.dropped.items() if count):
-            lines.append(f"{pairs.origin}: left out {why}")
-        other = held_out.get((pairs.a, pairs.b))
-        if other is not None and (shared := overlap(pairs, other)):
-            warnings.append(f"warning: {pairs.origin} and its dev text {other.origin} share {shared} sentences")
-    return lines + warnings
+    line = " ".join(unicodedata.normalize("NFC", whole).split("\n")).replace("\t", " ").replace("\r", " ").strip()
+    while line.startswith(files.MARK):
+        line = line.lstrip(files.MARK).lstrip()
+    return "" if all(letter.isspace() or unicodedata.category(letter) == "Cf" for letter in line) else line

@@ -23,6 +23,9 @@ from lingraft.fit.learner import Learner
 from lingraft.fit.parallel import Team
 from lingraft.fit.settings import Training
 
+_DRAFT = ".draft-"
+"""Start of the names of checkpoints that are not whole: being written, or being removed."""
+
 
 def run_id(base: Base, regime: Training, learners: Sequence[Learner]) -> str:
     """Return a hash of all that decides a run's result: settings, base and its type, format and every row."""
@@ -110,7 +113,7 @@ class Checkpoints:
             }
         tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         final = self.folder / f"step-{step:09d}"
-        draft = self.folder / f".draft-{step:09d}"
+        draft = self.folder / f"{_DRAFT}{step:09d}"
         try:
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
@@ -118,7 +121,8 @@ class Checkpoints:
             (draft / "state.json").write_text(json.dumps(state, indent=1))
             for path in (draft / "state.safetensors", draft / "state.json", draft):
                 sync(path)
-            shutil.rmtree(final, ignore_errors=True)
+            if final.exists():
+                self._drop(final)
             draft.rename(final)
             sync(self.folder)
         except (OSError, SafetensorError) as error:
@@ -128,10 +132,19 @@ class Checkpoints:
                 "make room and run the same command again."
             ) from error
         for old in self._complete()[:-1]:
-            shutil.rmtree(old, ignore_errors=True)
+            self._drop(old)
+
+    def _drop(self, checkpoint: Path) -> None:
+        """Remove a checkpoint, which first loses its name: a kill on the way leaves none that only looks whole."""
+        draft = self.folder / f"{_DRAFT}{checkpoint.name}"
+        with suppress(OSError):  # what can't be renamed stays whole
+            shutil.rmtree(draft, ignore_errors=True)
+            checkpoint.rename(draft)
+            sync(self.folder)
+            shutil.rmtree(draft, ignore_errors=True)
 
     def restore(self, learners: Sequence[Learner]) -> int:
-        """Load the newest checkpoint into the learners.
+        """Load the newest checkpoint into the learners; what a killed process left half written or removed goes.
 
         Args:
             learners: Fresh learners of the same run; weights, optimiser and schedule are overwritten.
@@ -142,6 +155,9 @@ class Checkpoints:
         Raises:
             TrainingError: If the processes don't find the same one, or it is damaged.
         """
+        if self._team.lead:
+            for draft in self.folder.glob(f"{_DRAFT}*"):
+                shutil.rmtree(draft, ignore_errors=True)
         newest = next(reversed(self._complete()), None)
         name = newest and newest.name
         self._team.require_same("the checkpoint", name, "Use a library on a disk that all of them share.")
@@ -159,13 +175,16 @@ class Checkpoints:
         """Remove what the run has put down, and nothing of another run, once its result is safe elsewhere."""
         if not self._team.lead:
             return
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # The folder goes last: as long as it is there, somebody may know of the rest.
         for file in self._files:
             with suppress(OSError):
                 file.unlink(missing_ok=True)
         for folder in {file.parent for file in self._files}:
             with suppress(OSError):  # it holds files of other runs
                 folder.rmdir()
+        for checkpoint in self._complete():
+            self._drop(checkpoint)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _complete(self) -> list[Path]:
         """Return the complete checkpoints, oldest first; drafts have another name."""

@@ -1,15 +1,19 @@
-"""What regimes share: fresh updates of an adapter, its kept ones, and rows that fit the base."""
+"""What regimes share: fresh updates of an adapter, its kept ones, and which rows fit the base."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lingraft.atoms import AdapterName, ConfigError, DataError, Site
+from lingraft.atoms import AdapterName, ConfigError, DataError, Direction, Site
 from lingraft.base import Base
+from lingraft.corpus import Pairs
 from lingraft.delta import Update, fresh
 from lingraft.fit.learner import Row
 from lingraft.fit.seed import seeded
 from lingraft.fit.weights import Weights
+
+_SLACK = 8
+"""Tokens more than bytes that a tokenizer may make of a row: a leading space for each span, say."""
 
 
 def named_sites(base: Base, names: Sequence[str] | None, unused: Sequence[str] = ()) -> list[Site]:
@@ -78,5 +82,44 @@ def fitting(base: Base, rows: Sequence[Row], origin: str) -> list[Row]:
     """
     kept = [row for row in rows if base.room(row.text) >= 0]
     if not kept:
-        raise DataError(f"{origin} must hold rows of at most {base.context} tokens, but holds none.")
+        raise none_fits(base, "rows", origin)
     return kept
+
+
+def too_long(base: Base, direction: Direction, pairs: Pairs) -> int:
+    """Return how many rows of a text ``fitting`` would leave out in one direction.
+
+    Args:
+        base: The base.
+        direction: Which way the text is translated.
+        pairs: The text.
+
+    Returns:
+        Their number.
+    """
+    texts, answers = pairs.of(direction.source), pairs.of(direction.target)
+    (empty,) = base.format.encode(direction, [""], [""])
+    # Most are known to fit without being tokenised: no tokenizer has more tokens than bytes.
+    known = base.context - len(empty.source) - len(empty.target) - len(empty.answer) - _SLACK
+    unsure = [i for i, row in enumerate(zip(texts, answers, strict=True)) if len("".join(row).encode()) > known]
+    if not unsure:
+        return 0
+    rows = base.format.encode(direction, [texts[i] for i in unsure], [answers[i] for i in unsure])
+    return sum(base.room(row) < 0 for row in rows)
+
+
+def none_fits(base: Base, what: str, origin: str) -> DataError:
+    """Return the error for text of which no row fits.
+
+    Args:
+        base: The base.
+        what: The rows, as the message names them.
+        origin: Where they come from.
+
+    Returns:
+        The error, to be raised.
+    """
+    return DataError(
+        f"{origin} must hold {what} of at most {base.context} tokens with their translation, which is all that the "
+        "base can read, but holds none. Give shorter sentences."
+    )

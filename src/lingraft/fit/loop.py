@@ -10,7 +10,7 @@ from typing import Any
 
 from lingraft.atoms import AdapterName, TrainingError
 from lingraft.base import Base
-from lingraft.corpus import Pairs, split_dev
+from lingraft.corpus import Pairs, split_dev, split_together
 from lingraft.delta import Bank, Routing
 from lingraft.fit.checkpoint import Checkpoints, run_id
 from lingraft.fit.learner import Learner, Trained
@@ -78,7 +78,7 @@ def fit(
     here = team()
     reporter = reporter if reporter and here.lead else Silent()
     if dev is None:
-        corpus, dev = hold_out(corpus, regime.seed)
+        corpus, dev = hold_out(corpus, regime.seed, together=regime.together)
     if base.device.type == "cpu":
         keep_freed_memory()
     given = base
@@ -130,8 +130,24 @@ def _run(
                 raise TrainingError(f"training was stopped by {signal} after {past} of {total} steps. {kept}")
 
 
-def hold_out(corpus: Sequence[Pairs], seed: int) -> tuple[list[Pairs], list[Pairs]]:
-    """Return the corpus without some rows of each text, and those rows as dev text."""
+def hold_out(corpus: Sequence[Pairs], seed: int, *, together: bool = False) -> tuple[list[Pairs], list[Pairs]]:
+    """Return the corpus without some rows of each text, and those rows as dev text.
+
+    Args:
+        corpus: The texts.
+        seed: Another seed holds out others.
+        together: Whether all texts train the same adapters: what is held out then stands in none of them. Else each is
+            split as if it were the only one, since what trains alone must not depend on who else is there.
+
+    Returns:
+        (train, dev), each in the order of the corpus.
+
+    Raises:
+        DataError: If a text has too few rows.
+    """
+    if together:
+        train, dev = split_together(corpus, DEV_SHARE, DEV_ROWS, seed)
+        return list(train), list(dev)
     halves = [split_dev(pairs, DEV_SHARE, DEV_ROWS, seed) for pairs in corpus]
     return [train for train, _ in halves], [dev for _, dev in halves]
 

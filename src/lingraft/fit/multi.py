@@ -41,6 +41,11 @@ class Multidirectional(Training):
         """Whether the base drops out."""
         return self.dropout
 
+    @property
+    def together(self) -> bool:
+        """All texts train the same weights."""
+        return True
+
 
 class MultidirectionalLearner(Learner):
     """Trains on rows of many directions, sampled with a temperature, at a rate that falls as 1 / √step."""

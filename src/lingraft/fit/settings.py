@@ -104,6 +104,11 @@ class Training(Settings):
         """Whether the base drops out in training, as its own config says."""
         return False
 
+    @property
+    def together(self) -> bool:
+        """Whether all texts train the same weights, not each its own."""
+        return False
+
     def model_of(self, base: Base) -> Base:
         """Return the base to train on: the frozen one, unless a regime writes to a copy."""
         return base

@@ -16,7 +16,7 @@ from lingraft.corpus import Pairs
 from lingraft.corpus.profile import Profile
 from lingraft.fit import Modular, Reporter, Trained, Training, fit
 from lingraft.fit.parallel import team
-from lingraft.library import like, manifest
+from lingraft.library import finished, like, manifest
 from lingraft.library.manifest import DataSource, Pointer, Record
 from lingraft.library.module import LanguageModule
 from lingraft.library.plan import Plan
@@ -34,7 +34,8 @@ def grow(
 ) -> dict[str, Pointer]:
     """Train what a plan says and install it; run again after an interruption, it goes on where it was.
 
-    A language whose installed adapters came of the very same (text, settings, base) is not trained again.
+    A language whose installed adapters came of the very same (text, settings, base) is not trained again, and neither
+    is one whose training was over when installing failed.
 
     Args:
         base: The base.
@@ -61,12 +62,16 @@ def grow(
     library = here.first(lambda: Library.ensure(path, base, scope=wanted.regime.scope))
     require_scope(library, wanted.regime)
     causes = {language: _cause(base, wanted, i) for i, language in enumerate(wanted.languages)}
+    work = path / ".runs"
     there = {
         language: library.pointer(language) for language in causes if _trained(library, language, causes[language])
     }
-    wanted = wanted.without(there)
-    if not wanted.languages:
+    missing = wanted.without(there)
+    if not missing.languages:
+        here.led(lambda: _sweep(library, work))
         return there if here.lead else {}
+    if not finished.is_there(work, causes):
+        wanted = missing
     with watched(path, wanted.languages, reporter) as told:
         run = fit(
             base,
@@ -74,11 +79,13 @@ def grow(
             wanted.regime,
             dev=wanted.dev,
             context=wanted.context,
-            work=path / ".runs",
+            work=work,
             reporter=told,
         )
     modules = {}
     for language, pairs in zip(wanted.languages, wanted.corpus, strict=True):
+        if language in there:
+            continue
         source = run.trained[AdapterName(language, Role.SOURCE)]
         target = run.trained[AdapterName(language, Role.TARGET)]
         modules[language] = LanguageModule(
@@ -88,10 +95,22 @@ def grow(
             record([(pairs, target.rows)], wanted.regime, target, command, cause=causes[language]),
             profiles[language],
         )
-    pointers = here.led(lambda: library.add(modules)) or {}
+
+    def install() -> dict[str, Pointer]:
+        if run.checkpoints is not None:
+            finished.note(run.checkpoints, {language: causes[language] for language in wanted.languages})
+        return library.add(modules)
+
+    pointers = here.led(install) or {}
     if run.checkpoints is not None:
         run.checkpoints.clear()
+    here.led(lambda: _sweep(library, work))
     return there | pointers if here.lead else {}
+
+
+def _sweep(library: Library, work: Path) -> None:
+    """Remove runs that are of no use any more."""
+    finished.sweep(work, lambda language, cause: _trained(library, language, cause))
 
 
 def _cause(base: Base, wanted: Plan, index: int) -> str:
@@ -102,6 +121,8 @@ def _cause(base: Base, wanted: Plan, index: int) -> str:
             base.fingerprint,
             base.tokenizer_hash,
             base.format.hash,
+            # What is usual is not named, so that libraries that are there stay as they are.
+            *([] if base.dtype == torch.float32 else [str(base.dtype)]),
             *like.describe(base, wanted.languages[index : index + 1]),
         ),
         wanted.context.identity,

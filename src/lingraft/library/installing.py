@@ -22,13 +22,33 @@ _WEIGHTS = 2**34
 """Most bytes of weights; an intact file was held against its own shapes when it was installed."""
 
 
-def install(library: Reader, language: str, files: Mapping[Role, Mapping[str, bytes]], like: str | None) -> Pointer:
-    """Write both adapters of a language, then its pointer.
+def publish(library: Reader, language: str, files: Mapping[Role, Mapping[str, bytes]]) -> dict[Role, str]:
+    """Write both adapters of a language; nobody sees them before ``install``.
 
     Args:
         library: The library.
         language: The language's code.
         files: Role → files by name, checked.
+
+    Returns:
+        Role → version.
+
+    Raises:
+        LibraryError: The disk failed.
+    """
+    versions = {role: content_hash(files[role]) for role in Role}
+    for role, version in versions.items():
+        _publish(library, AdapterName(language, role), version, files[role])
+    return versions
+
+
+def install(library: Reader, language: str, versions: Mapping[Role, str], like: str | None) -> Pointer:
+    """Write the pointer of a language whose adapters are written.
+
+    Args:
+        library: The library.
+        language: The language's code.
+        versions: What ``publish`` returned.
         like: The language whose token it borrows.
 
     Returns:
@@ -46,9 +66,7 @@ def install(library: Reader, language: str, files: Mapping[Role, Mapping[str, by
         except LibraryError as error:
             if error.code != "library.damaged":  # what is damaged is mended by adding the language again
                 raise
-    new = {role.value: content_hash(files[role]) for role in Role}
-    for role in Role:
-        _publish(library, AdapterName(language, role), new[role.value], files[role])
+    new = {role.value: version for role, version in versions.items()}
     if old and (old.source, old.target, old.like) == (new["source"], new["target"], like):
         return old
     history = old.history if old else ()

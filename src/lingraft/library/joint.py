@@ -26,6 +26,7 @@ from lingraft.library.like import require_named, token_parameters
 from lingraft.library.manifest import Pointer
 from lingraft.library.module import LanguageModule
 from lingraft.library.store import Library
+from lingraft.library.window import left_out
 
 
 class JointConfig(Settings):
@@ -95,7 +96,7 @@ def plan_joint(base: Base, languages: Sequence[str], pairs: str, dev: str | None
 
     Raises:
         LanguageError: If the base's format can't name a language.
-        DataError: If text is missing or malformed.
+        DataError: If text is missing or malformed, or no row of one fits the base.
         ConfigError: If a setting does not fit the base or the languages.
     """
     corpus = between(pairs, languages)
@@ -103,13 +104,26 @@ def plan_joint(base: Base, languages: Sequence[str], pairs: str, dev: str | None
         require_named(base, language)
     layout = regime.layout(base, sorted(languages))
     given = [] if dev is None else between(dev, languages)
-    notes = remarks(corpus, given) + suspicions(corpus)
-    corpus, held_out = (corpus, given) if given else hold_out(corpus, regime.seed)
+    notes = remarks(corpus, given, together=True) + suspicions(corpus)
+    train, held_out = (corpus, given) if given else hold_out(corpus, regime.seed, together=regime.together)
+    if not given:
+        notes += _kept_apart(corpus, train, held_out)
+    notes += left_out(base, train) + left_out(base, held_out, "dev rows")
     counts = {
         adapter: sum(rank * sum(base.shape(site)) for site, rank in ranks.items()) + token_parameters(base, adapter)
         for adapter, ranks in layout.items()
     }
-    return JointPlan(tuple(corpus), tuple(held_out), regime, counts, tuple(notes))
+    return JointPlan(tuple(train), tuple(held_out), regime, counts, tuple(notes))
+
+
+def _kept_apart(corpus: Sequence[Pairs], train: Sequence[Pairs], dev: Sequence[Pairs]) -> list[str]:
+    """Return a line for each text of which rows are left out, since a sentence of theirs is held out."""
+    counts = [len(pairs) - len(left) - len(held) for pairs, left, held in zip(corpus, train, dev, strict=True)]
+    return [
+        f"{pairs.origin}: left out {count} that share a sentence with rows held out for dev"
+        for pairs, count in zip(corpus, counts, strict=True)
+        if count
+    ]
 
 
 def _fit(base: Base, path: Path, wanted: JointPlan, reporter: Reporter | None) -> Run:

@@ -14,6 +14,7 @@ from lingraft.fit.modular import foreign
 from lingraft.library import like
 from lingraft.library.like import require_named
 from lingraft.library.store import Library
+from lingraft.library.window import left_out
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def plan(
 
     Raises:
         LanguageError: If a language is English, given twice, or the base's format can't name it.
-        DataError: If text is missing or malformed, or holds no letters.
+        DataError: If text is missing or malformed, holds no letters, or no row of it fits the base.
         ConfigError: If a setting does not fit the base.
     """
     for language in languages:
@@ -92,7 +93,7 @@ def plan(
         require_named(base, language)
     if len(set(languages)) < len(languages) or not languages:
         raise LanguageError("`languages` must be at least one, each named once.")
-    context = Context() if library is None else context_of(library, everyone=regime.partner > 0)
+    context = Context() if library is None else context_of(library, languages, everyone=regime.partner > 0)
     for role in Role:
         regime.sites_of(base, role, context.recipe)
     corpus = read(pattern, languages)
@@ -107,18 +108,20 @@ def plan(
         if library is not None and library.places.installed(language)
     ]
     corpus, dev = (corpus, given) if given else hold_out(corpus, regime.seed)
+    notes += left_out(base, corpus) + left_out(base, dev, "dev rows")
     return Plan(tuple(languages), tuple(corpus), tuple(dev), regime, tuple(notes), context)
 
 
-def context_of(library: Library, *, everyone: bool = False) -> Context:
+def context_of(library: Library, added: Container[str], *, everyone: bool = False) -> Context:
     """Return what a library means for languages that are added to it.
 
     Args:
         library: The library.
+        added: Those languages. What it has of them already does not count: the same plan is the same once it is done.
         everyone: Whether the adapters of all its languages take part, as `fit.partner` asks, or English's alone.
 
     Returns:
         Its recipe, and the adapters that stay frozen.
     """
-    english = [ENGLISH] if ENGLISH in library.languages() else []
-    return Context(library.recipe, library.bank(library.languages() if everyone else english))
+    others = [code for code in library.languages() if code not in added and (everyone or code == ENGLISH)]
+    return Context(library.recipe, library.bank(others))

@@ -97,7 +97,8 @@ class Library(Reader):
     def add(self, modules: Mapping[str, LanguageModule]) -> dict[str, Pointer]:
         """Install languages, or install newer adapters of them; each language is all there or as it was.
 
-        All are checked before the first is written. Versions that are replaced stay in the history.
+        All are checked before the first is written, and all adapters are written before the first is installed: a disk
+        that is full installs none. Versions that are replaced stay in the history.
 
         Args:
             modules: Language code → both adapters.
@@ -112,8 +113,9 @@ class Library(Reader):
         """
         ready = {language: module.encode(language, self.base, self.card.scope) for language, module in modules.items()}
         with self.places.writing(self.patience):
+            written = {code: installing.publish(self, code, files) for code, files in ready.items()}
             pointers = {
-                code: installing.install(self, code, files, modules[code].like) for code, files in ready.items()
+                code: installing.install(self, code, versions, modules[code].like) for code, versions in written.items()
             }
         self._base = self._told()
         return pointers
