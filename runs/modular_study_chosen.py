@@ -30,7 +30,7 @@ def titles(found: Found) -> dict[str, str]:
     for name, system in found.systems.items():
         if re.match(r"headline/(?!bridged|mean|recipe)", name):
             other = [f"{key} {value}" for key, value in system["regime"].items() if own.get(key) != value]
-            found_titles[name] = "modular, bridged rows; " + ", ".join(other).replace("_", " ")
+            found_titles[name] = "modular; " + ", ".join(other).replace("_", " ")
     return found_titles
 
 

@@ -25,7 +25,11 @@ SMOKE = {
     "bridge": 0.2,
 }
 """Values that run everything in about two minutes."""
-SETTINGS = "rank=48 rank=64,learning_rate=2e-3 rank=48,bridge=0 rank=48,bridge=0,seed=2 rank=48,bridge=0.25"
+SETTINGS = (
+    "rank=48 rank=64,learning_rate=2e-3 rank=48,bridge=0 rank=48,bridge=0,seed=2 rank=48,bridge=0.25 "
+    "rank=48,bridge=0.25,rows=8"
+)
+"""Variants of the headline that were compared."""
 FREE = (
     "steps",
     "smoke",
