@@ -57,7 +57,7 @@ def test_a_split_shares_no_sentence_and_depends_on_sentences_and_seed_alone(numb
 def test_another_seed_holds_out_others_and_few_rows_are_refused():
     pairs = made([f"d{i}" for i in range(200)], [f"e{i}" for i in range(200)])
     assert split_dev(pairs, 0.1, 50, 1)[1] != split_dev(pairs, 0.1, 50, 2)[1]
-    with pytest.raises(DataError, match=r"at least 20 rows .* has 10\. Give --dev"):
+    with pytest.raises(DataError, match=r"at least 20 rows .* has 10\. Give dev text"):
         split_dev(pairs.pick(range(10)), 0.1, 50, 1)
     with pytest.raises(DataError, match="all recur"):
         split_dev(made(["always"] * 30, [f"e{i}" for i in range(30)]), 0.05, 400, 1)
@@ -123,7 +123,7 @@ def test_texts_that_share_no_sentence_are_split_as_each_alone():
 def test_where_nothing_is_left_dev_text_is_asked_for():
     common = Pairs("deu_Latn", "eng_Latn", ("immer",) * 30, tuple(f"e{i}" for i in range(30)), "common")
     other = Pairs("deu_Latn", "fra_Latn", ("immer",) * 40, tuple(f"f{i}" for i in range(40)), "other")
-    with pytest.raises(DataError, match=r"common must have rows left .* Give --dev"):
+    with pytest.raises(DataError, match=r"common must have rows left .* Give dev text"):
         split_together([common, other], 0.05, 400, 1)
 
 

@@ -56,7 +56,7 @@ def split_together(
         wanted = min(most, round(share * len(pairs)))
         if wanted < 1 or len(pairs) < 20:
             raise DataError(
-                f"{pairs.origin} must have at least 20 rows to hold some out for dev, but has {len(pairs)}. Give --dev."
+                f"{pairs.origin} must have at least 20 rows to hold some out for dev, but has {len(pairs)}. Give dev text."
             )
         # Rows that cannot be trained on anyway come first.
         order = sorted(range(len(pairs)), key=lambda i: (not _stands(held, pairs, i), _hash(seed, pairs, i)))
@@ -67,7 +67,7 @@ def split_together(
     for left in train:
         if not len(left):
             raise DataError(
-                f"{left.origin} must have rows left for training, but its few sentences all recur. Give --dev."
+                f"{left.origin} must have rows left for training, but its few sentences all recur. Give dev text."
             )
     return tuple(train), tuple(corpus[n].pick(chosen[n]) for n in range(len(corpus)))
 
