@@ -56,7 +56,8 @@ def split_together(
         wanted = min(most, round(share * len(pairs)))
         if wanted < 1 or len(pairs) < 20:
             raise DataError(
-                f"{pairs.origin} must have at least 20 rows to hold some out for dev, but has {len(pairs)}. Give dev text."
+                f"{pairs.origin} must have at least 20 rows to hold some out for dev, but has {len(pairs)}. "
+                "Give dev text."
             )
         # Rows that cannot be trained on anyway come first.
         order = sorted(range(len(pairs)), key=lambda i: (not _stands(held, pairs, i), _hash(seed, pairs, i)))
