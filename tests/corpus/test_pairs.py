@@ -191,7 +191,7 @@ def test_real_text(shared_data):
     dev = read(f"{shared_data}/tatoeba/dev/{{a}}-{{b}}.tsv.gz", ["deu_Latn", "rus_Cyrl"])
     for pairs, held_out in zip(found, dev, strict=True):
         assert len(pairs) > 10_000
-        assert overlap(pairs, held_out) == 0
+        assert overlap([pairs], held_out) == 0
     assert sum(any("а" <= letter <= "я" for letter in line) for line in found[1].of("rus_Cyrl")) > 0.95 * len(found[1])
 
 

@@ -65,8 +65,8 @@ def test_another_seed_holds_out_others_and_few_rows_are_refused():
 
 def test_overlap_counts_shared_rows():
     pairs = made(["a", "b", "c"], ["A", "B", "C"])
-    assert overlap(pairs, made(["b", "C", "d", "e"], ["B", "x", "D", "a"])) == 3  # on either side, case aside
-    assert overlap(pairs, pairs) == len(pairs)
+    assert overlap([pairs], made(["b", "C", "d", "e"], ["B", "x", "D", "a"])) == 3  # on either side, case aside
+    assert overlap([pairs], pairs) == len(pairs)
 
 
 def test_of_text_that_is_parallel_line_by_line_the_same_lines_are_held_out():

@@ -82,13 +82,16 @@ def _hash(seed: int, pairs: Pairs, row: int) -> bytes:
     return hashlib.sha256("\t".join((str(seed), pairs.left[row], pairs.right[row])).encode()).digest()
 
 
-def overlap(one: Pairs, other: Pairs) -> int:
-    """Return how many rows of ``other`` share a sentence with ``one``, on either side, letter case aside."""
-    return _seen([one], other)
+def overlap(corpus: Iterable[Pairs], dev: Pairs) -> int:
+    """Compare dev text with training text.
 
+    Args:
+        corpus: Texts of any pairs of languages.
+        dev: Rows to judge by.
 
-def _seen(corpus: Iterable[Pairs], dev: Pairs) -> int:
-    """Return how many rows of dev text have a sentence that stands in any text of its language, letter case aside."""
+    Returns:
+        How many of the rows have a sentence that stands in any text of its language, on either side, letter case aside.
+    """
     left, right = (
         {line.lower() for pairs in corpus if code in (pairs.a, pairs.b) for line in pairs.of(code)}
         for code in (dev.a, dev.b)
@@ -115,7 +118,7 @@ def remarks(corpus: Sequence[Pairs], dev: Sequence[Pairs] = (), *, together: boo
     ]
     for other in dev:
         judged = [pairs for pairs in corpus if together or (pairs.a, pairs.b) == (other.a, other.b)]
-        if shared := _seen(judged, other):
+        if shared := overlap(judged, other):
             named = "the training text" if together else " and ".join(pairs.origin for pairs in judged)
             lines.append(f"warning: {named} and its dev text {other.origin} share {shared} sentences")
     return lines

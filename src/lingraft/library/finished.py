@@ -10,8 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import filelock
-
+from lingraft.atoms import TrainingError
 from lingraft.atoms.durable import write_file
 from lingraft.fit.checkpoint import Checkpoints
 from lingraft.library import disk
@@ -49,8 +48,7 @@ def sweep(work: Path, installed: Callable[[str, str], bool]) -> None:
     """
     for folder, causes in _notes(work):
         run = Checkpoints(work, folder.name)
-        lock = filelock.FileLock(folder / ".lock")
-        with contextlib.suppress(filelock.Timeout, OSError), lock.acquire(timeout=0):  # else another process is at it
+        with contextlib.suppress(TrainingError, OSError), run.held():  # else another process is at it
             if all(installed(language, cause) for language, cause in causes.items()):
                 run.clear()
 
